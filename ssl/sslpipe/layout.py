@@ -1,0 +1,51 @@
+"""Where each stage's files lie. Nothing else in the package spells a path of the project."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths below the project's root (the folder that holds params.yaml)."""
+
+    root: Path = Path()
+
+    def raw(self, dataset: str) -> Path:
+        return self.root / "data/raw" / f"{dataset}.tar"
+
+    def packed_images(self, dataset: str) -> Path:
+        return self.root / "data/packed" / f"{dataset}.npy"
+
+    def packed_index(self, dataset: str) -> Path:
+        return self.root / "data/packed" / f"{dataset}.csv"
+
+    def corpus(self, name: str) -> Path:
+        return self.root / "data/corpora" / f"{name}.json"
+
+    def encoder(self, run: str) -> Path:
+        return self.root / "data/runs" / run / "encoder.safetensors"
+
+    def embedding(self, run: str, dataset: str) -> Path:
+        return self.root / "data/embeddings" / run / f"{dataset}.npz"
+
+    def history(self, run: str) -> Path:
+        return self.root / "reports/history" / f"{run}.csv"
+
+    def pretrain_report(self, run: str) -> Path:
+        return self.root / "reports/pretrain" / f"{run}.json"
+
+    def metrics(self, run: str, dataset: str) -> Path:
+        return self.root / "reports/metrics" / dataset / f"{run}.json"
+
+    def leaderboard(self, suffix: str) -> Path:
+        return self.root / "reports" / f"leaderboard.{suffix}"
+
+    def figure(self, name: str, suffix: str) -> Path:
+        return self.root / "reports/figures" / f"{name}.{suffix}"
+
+    def state(self, run: str) -> Path:
+        """Resumable state, where neither engine looks. SSLPIPE_STATE moves it elsewhere."""
+        return Path(os.environ.get("SSLPIPE_STATE", self.root / ".state")) / run

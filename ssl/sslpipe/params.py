@@ -1,0 +1,283 @@
+"""Reading params.yaml: checked whole, with a line for each mistake, before any work starts.
+
+Imports neither torch nor numpy, so that the engines can read it in a fraction of a second.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from sslpipe.errors import UserError
+from sslpipe.schema import (
+    METHOD_SETTINGS,
+    MoCo,
+    Params,
+    PhotoPatches,
+    Pretrain,
+    ResolvedRun,
+    Strict,
+)
+
+RESERVED_RUNS = {"chance"}  # a row of the leaderboard
+
+# No corpus drawn from these can hold more images than this, whatever the splits.
+MOST_IMAGES = {"digits": 1797, "elpv": 2624}
+
+
+def load(path: Path) -> Params:
+    """Read and check params.yaml.
+
+    Raises UserError with one line for each mistake: the key's path and what is allowed.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: no such file; run from the project's root, or copy one from presets/"
+        ) from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    return check(content, str(path))
+
+
+def check(content: Any, where: str = "params.yaml") -> Params:
+    """Check a parsed params.yaml; see `load`."""
+    if not isinstance(content, dict):
+        raise UserError(f"{where}: expected a mapping of keys, as in presets/default.yaml")
+    try:
+        params = Params.model_validate(content)
+    except ValidationError as error:
+        raise UserError("\n".join(_lines(error, where))) from None
+    if mistakes := list(_disagreements(params)):
+        raise UserError("\n".join(f"{where}: {mistake}" for mistake in mistakes))
+    return params
+
+
+def resolve(params: Params, name: str) -> ResolvedRun:
+    """Fill in a run. Raises UserError for an unknown run or a wrong override."""
+    if name not in params.runs:
+        raise UserError(f"no run named {name!r} in params.yaml; there are: {_list(params.runs)}")
+    run = params.runs[name]
+    settings_class = METHOD_SETTINGS[run.method]
+    of_pretrain, of_method = Pretrain.model_fields, settings_class.model_fields
+    mistakes = []
+    overrides: dict[str, dict[str, Any]] = {"method": {}, "pretrain": {}}
+    for key, value in run.overrides.items():
+        if key in of_method:
+            overrides["method"][key] = value
+        elif key in of_pretrain:
+            overrides["pretrain"][key] = value
+        else:
+            allowed = _list(["method", "backbone", "corpus", *of_method, *of_pretrain])
+            mistakes.append(f"params.yaml: runs.{name}.{key}: unknown key; allowed: {allowed}")
+    resolved: dict[str, Strict] = {}
+    for part, base in (
+        ("method", getattr(params.methods, run.method)),
+        ("pretrain", params.pretrain),
+    ):
+        merged = _merge(base.model_dump(), overrides[part])
+        try:
+            resolved[part] = type(base).model_validate(merged)
+        except ValidationError as error:
+            mistakes.extend(_lines(error, "params.yaml", prefix=("runs", name)))
+    if mistakes:
+        raise UserError("\n".join(mistakes))
+    return ResolvedRun(
+        name=name,
+        method=run.method,
+        backbone=run.backbone,
+        corpus=run.corpus,
+        image_size=params.image_size,
+        settings=resolved["method"],
+        pretrain=resolved["pretrain"],
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of params.yaml, for editors and for Snakemake's `validate`."""
+    schema = Params.model_json_schema(mode="validation")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def most_train_images(params: Params, corpus: str) -> int | None:
+    """An upper bound of the corpus's size that is known before any download, or None."""
+    bound = 0
+    for name in dict.fromkeys(params.corpora[corpus].datasets):
+        source = params.datasets[name].source
+        if isinstance(source, PhotoPatches):
+            bound += source.train_per_class * 20
+        elif source.kind in MOST_IMAGES:
+            bound += MOST_IMAGES[source.kind]
+        else:
+            return None
+    return bound
+
+
+def _disagreements(params: Params) -> Iterator[str]:
+    """Mistakes that no single key shows, each as `key.path: what is wrong; what to do`."""
+    for i, name in enumerate(params.leaderboard):
+        if name not in params.datasets:
+            yield f"leaderboard.{i}: no data set {name!r}; there are: {_list(params.datasets)}"
+        elif not params.datasets[name].labelled:
+            yield f"leaderboard.{i}: {name!r} has no labels (labelled: false) and cannot be scored"
+    if len(set(params.leaderboard)) < len(params.leaderboard):
+        yield "leaderboard: the same data set is named twice"
+    for name, dataset in params.datasets.items():
+        splits = dataset.splits
+        if splits.val + splits.public + splits.private >= 1:
+            yield f"datasets.{name}.splits: val + public + private must leave a share for training"
+        if not dataset.labelled and dataset.source.kind != "folder":
+            yield f"datasets.{name}.labelled: false is for source kind 'folder' only"
+    for name, corpus in params.corpora.items():
+        for i, member in enumerate(corpus.datasets):
+            if member not in params.datasets:
+                yield (
+                    f"corpora.{name}.datasets.{i}: no data set {member!r}; "
+                    f"there are: {_list(params.datasets)}"
+                )
+        if len(set(corpus.datasets)) < len(corpus.datasets):
+            yield f"corpora.{name}.datasets: the same data set is named twice"
+    for name in params.runs:
+        if name in RESERVED_RUNS:
+            yield f"runs.{name}: this name is taken by a row of the leaderboard"
+        yield from _run_disagreements(params, name)
+
+
+def _run_disagreements(params: Params, name: str) -> Iterator[str]:
+    declared = params.runs[name]
+    if declared.corpus not in params.corpora:
+        yield (
+            f"runs.{name}.corpus: no corpus {declared.corpus!r}; there are: {_list(params.corpora)}"
+        )
+        return
+    if any(member not in params.datasets for member in params.corpora[declared.corpus].datasets):
+        return  # said above
+    try:
+        run = resolve(params, name)
+    except UserError as error:
+        yield from (line.removeprefix("params.yaml: ") for line in str(error).splitlines())
+        return
+    if run.backbone == "pixels" and run.trained:
+        yield f"runs.{name}.backbone: pixels cannot be trained; use it with method: random"
+    if run.pretrain.online.datasets != params.pretrain.online.datasets:
+        yield f"runs.{name}.online.datasets: set it for all runs, under pretrain.online.datasets"
+    for i, watched in enumerate(run.pretrain.online.datasets):
+        if watched not in params.datasets or not params.datasets[watched].labelled:
+            yield (
+                f"pretrain.online.datasets.{i}: no labelled data set {watched!r}; "
+                f"there are: {_list(n for n, d in params.datasets.items() if d.labelled)}"
+            )
+    if not run.trained:
+        return
+    batch, most = run.pretrain.batch_size, most_train_images(params, run.corpus)
+    if most is not None and batch > most:
+        yield (
+            f"runs.{name}: batch_size {batch} is larger than corpus {run.corpus!r} "
+            f"(at most {most} images)"
+        )
+    if run.pretrain.warmup_epochs > run.pretrain.epochs:
+        yield f"runs.{name}: warmup_epochs is longer than epochs ({run.pretrain.epochs})"
+    if isinstance(run.settings, MoCo):
+        groups, queue = run.settings.bn_groups, run.settings.queue
+        if batch % groups or batch // groups < 2:
+            yield (
+                f"runs.{name}: batch_size {batch} must be a multiple of bn_groups {groups}, "
+                "with at least 2 images a group"
+            )
+        if most is not None and queue > most:
+            yield (
+                f"runs.{name}: queue {queue} is larger than corpus {run.corpus!r} (at most {most} "
+                "images): positives would be among the negatives; make queue smaller"
+            )
+        keys = 2 * batch if run.settings.symmetric else batch
+        if keys > queue:
+            yield f"runs.{name}: queue {queue} is smaller than the {keys} keys of one step"
+
+
+def _merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in override.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _lines(error: ValidationError, where: str, prefix: tuple[str, ...] = ()) -> Iterator[str]:
+    for mistake in error.errors():
+        path = [str(part) for part in (*prefix, *mistake["loc"]) if part != "[key]"]
+        if "source" in path[:-1]:  # pydantic names the chosen kind of source as a step of the path
+            del path[path.index("source") + 1]
+        message = mistake["msg"].removeprefix("Value error, ")
+        if mistake["type"] == "extra_forbidden":
+            message = "unknown key"
+            if allowed := _fields_at(mistake["loc"][:-1], of_run=prefix):
+                message += f"; allowed: {_list(allowed)}"
+        elif mistake["type"] != "missing":
+            message += f" (got {mistake['input']!r})"
+        yield f"{where}: {'.'.join(path)}: {message[0].lower() + message[1:]}"
+
+
+def _fields_at(loc: tuple[str | int, ...], of_run: tuple[str, ...]) -> list[str] | None:
+    """The keys allowed at a place in params.yaml, found by walking the JSON Schema."""
+    roots: list[type[BaseModel]] = [Params]
+    if of_run:
+        roots = [Pretrain, *METHOD_SETTINGS.values()]
+    for root in roots:
+        schema = root.model_json_schema()
+        node: dict[str, Any] | None = schema
+        for part in loc:
+            node = _step(schema, node, str(part))
+            if node is None:
+                break
+        if node and "properties" in node:
+            return list(node["properties"])
+    return None
+
+
+def _step(schema: dict[str, Any], node: dict[str, Any], part: str) -> dict[str, Any] | None:
+    choices = [node, *node.get("anyOf", []), *node.get("oneOf", [])]
+    for choice in (_follow(schema, c) for c in choices):
+        if part in choice.get("properties", {}):
+            return _follow(schema, choice["properties"][part])
+        if choice.get("properties", {}).get("kind", {}).get("const") == part:
+            return choice  # the tag of a union is a step of pydantic's path
+        if isinstance(choice.get("additionalProperties"), dict):
+            return _follow(schema, choice["additionalProperties"])
+    return None
+
+
+def _follow(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in node:
+        node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
+    return node
+
+
+def _list(names: Iterable[Any]) -> str:
+    return ", ".join(dict.fromkeys(map(str, names)))
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """SafeLoader keeps the last of two equal keys without a word; a params file must not."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=deep)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+# YAML 1.1 reads `1e-3` as text; YAML 1.2, DVC and Snakemake's users mean a number.
+_UniqueKeys.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\d[\d_]*)(\.[\d_]*)?[eE][-+]?\d+|[-+]?\.\d+([eE][-+]?\d+)?"),
+    list("-+0123456789."),
+)

@@ -1,0 +1,333 @@
+"""The schema of params.yaml: every key, its type, its range and its default."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+)
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+NAME = re.compile(r"[A-Za-z0-9_]+")
+
+
+def _name(value: str) -> str:
+    if not NAME.fullmatch(value):
+        raise ValueError(f"name {value!r}: only letters, digits and _ are allowed")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+# --- data -----------------------------------------------------------------------------------
+
+
+class PhotoPatches(Strict):
+    """Patches of the photographs inside scikit-image and scikit-learn; a class per photograph."""
+
+    kind: Literal["photo_patches"] = "photo_patches"
+    train_per_class: Annotated[int, Field(ge=10, le=2000)] = 200
+    val_per_class: Annotated[int, Field(ge=2, le=500)] = 40
+    test_per_class: Annotated[int, Field(ge=2, le=500)] = 50
+    """Patches of each of the public and the private split."""
+
+
+class Digits(Strict):
+    """scikit-learn's 1,797 handwritten digits of 8×8 pixels."""
+
+    kind: Literal["digits"] = "digits"
+
+
+class Elpv(Strict):
+    """2,624 photographs of solar cells with defect labels (package elpv-dataset)."""
+
+    kind: Literal["elpv"] = "elpv"
+
+
+class Folder(Strict):
+    """Your own images: a folder or zip of class folders, with or without train/test above them."""
+
+    kind: Literal["folder"] = "folder"
+    path: str
+
+
+def _source_kind(value: Any) -> str | None:
+    return value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+
+
+def _source_from_name(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+Source = Annotated[
+    Annotated[PhotoPatches, Tag("photo_patches")]
+    | Annotated[Digits, Tag("digits")]
+    | Annotated[Elpv, Tag("elpv")]
+    | Annotated[Folder, Tag("folder")],
+    Discriminator(_source_kind),
+    BeforeValidator(
+        _source_from_name,
+        json_schema_input_type=Literal["photo_patches", "digits", "elpv"]
+        | PhotoPatches
+        | Digits
+        | Elpv
+        | Folder,
+    ),
+]
+
+
+class Splits(Strict):
+    """Shares of the images that are held out.
+
+    An image's split follows from a hash of its name, so adding images moves no other image.
+    A source with its own test split keeps it: it is shared between public and private in the
+    proportion given here, and only val is carved from its training images.
+    """
+
+    val: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
+    public: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    private: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+
+
+class Dataset(Strict):
+    source: Source
+    labelled: bool = True
+    """False: folder names are not classes; such a set feeds corpora and is never scored."""
+    resize: Literal["squash", "crop"] = "squash"
+    """squash to a square, or resize the shorter side and crop the centre."""
+    splits: Splits = Splits()
+    max_classes: Count | None = None
+    max_images_per_class: Count | None = None
+    max_unreadable: Fraction = 0.01
+
+
+class Corpus(Strict):
+    """A pretraining corpus: the union of the train splits of these data sets."""
+
+    datasets: Annotated[list[Name], Field(min_length=1)]
+
+
+# --- methods --------------------------------------------------------------------------------
+
+
+class Optimizer(Strict):
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    """adam has L2 in the gradient, adamw decoupled weight decay, sgd momentum 0.9."""
+    lr: Positive = 1e-3
+    lr_scaling: Literal["none", "linear", "sqrt"] = "none"
+    """linear: lr × batch/256; sqrt: lr × √(batch/256)."""
+    weight_decay: NonNegative = 1e-4
+
+
+class Projector(Strict):
+    hidden: Count = 2048
+    output: Count = 128
+
+
+class SimCLR(Optimizer):
+    temperature: Positive = 0.2
+    projector: Projector = Projector()
+
+
+class MoCo(Optimizer):
+    temperature: Positive = 0.2
+    projector: Projector = Projector()
+    queue: Count = 65536
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    symmetric: bool = False
+    bn_groups: Count = 8
+    """Batch statistics are taken in this many groups; 1 is ordinary batch normalisation."""
+    shuffle_bn: bool = True
+    """Permute the keys' batch, so that a query and its key fall into different groups."""
+
+
+class BYOL(Optimizer):
+    optimizer: Literal["adam", "adamw", "sgd"] = "sgd"
+    lr: Positive = 0.06
+    lr_scaling: Literal["none", "linear", "sqrt"] = "linear"
+    weight_decay: NonNegative = 5e-4
+    projector: Projector = Projector(hidden=4096, output=256)
+    predictor_hidden: Count = 4096
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.99
+
+
+class Random(Strict):
+    """No training: the encoder as it was initialised."""
+
+
+METHOD_SETTINGS: dict[str, type[Strict]] = {
+    "simclr": SimCLR,
+    "moco": MoCo,
+    "byol": BYOL,
+    "random": Random,
+}
+
+
+class Methods(Strict):
+    simclr: SimCLR = SimCLR()
+    moco: MoCo = MoCo()
+    byol: BYOL = BYOL()
+    random: Random = Random()
+
+
+# --- pretraining ----------------------------------------------------------------------------
+
+Scale = Annotated[tuple[Positive, Positive], Field(description="lowest and highest value")]
+
+
+def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError(f"lowest first: [{pair[1]}, {pair[0]}]")
+    return pair
+
+
+def _areas(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[1] > 1:
+        raise ValueError("areas are shares of the image: at most 1")
+    return _ordered(pair)
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("must be odd")
+    return value
+
+
+class Views(Strict):
+    """The augmentation policy, shared by all methods (study: SimCLR's, after Chen et al. 2020)."""
+
+    backend: Literal["batched", "torchvision", "kornia"] = "batched"
+    scale: Annotated[Scale, AfterValidator(_areas)] = (0.2, 1.0)
+    ratio: Annotated[Scale, AfterValidator(_ordered)] = (3 / 4, 4 / 3)
+    flip: Fraction = 0.5
+    jitter: Fraction = 0.8
+    brightness: NonNegative = 0.4
+    contrast: NonNegative = 0.4
+    saturation: NonNegative = 0.4
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    grayscale: Fraction = 0.2
+    blur: Fraction = 0.5
+    blur_sigma: Annotated[Scale, AfterValidator(_ordered)] = (0.1, 2.0)
+    blur_kernel: Annotated[int, Field(ge=3), AfterValidator(_odd)] | None = None
+    """Pixels, odd; by default a tenth of the view's side (SimCLR, appendix A)."""
+    local: Annotated[int, Field(ge=0, le=16)] = 0
+    """Local crops besides the two global views."""
+    local_size: Annotated[int, Field(ge=8)] | None = None
+    """Side of a local crop in pixels; by default image_size, as in the study."""
+    local_scale: Annotated[Scale, AfterValidator(_areas)] = (0.05, 0.2)
+    workers: Annotated[int, Field(ge=0, le=256)] = 0
+    """Processes that make views; 0 makes them in the training process, on its device."""
+
+
+class Online(Strict):
+    """What is measured while training, on the val split of the named sets."""
+
+    datasets: list[Name] = []
+    knn_every: Count = 5
+    probe_every: Count = 10
+    probe_epochs: Count = 10
+    probe_lr: Positive = 1e-3
+    bank: Count = 10_000
+    """At most this many training images of each set are embedded for it."""
+
+
+class Pretrain(Strict):
+    epochs: Count = 100
+    batch_size: Annotated[int, Field(ge=2)] = 256
+    warmup_epochs: NonNegative = 0
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 where the device has instructions for it, else fp32."""
+    stem: Literal["imagenet", "small"] = "imagenet"
+    """small: 3×3 stride 1 without max-pool, for images up to about 40 pixels."""
+    threads: Annotated[int, Field(ge=0)] = 0
+    """CPU threads; 0 is all. Sums depend on it in the last bits, so fix it to compare bytes."""
+    seed: int = 0
+    checkpoint_minutes: NonNegative = 5
+    views: Views = Views()
+    online: Online = Online()
+
+
+# --- runs, evaluation -----------------------------------------------------------------------
+
+Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "wide_resnet50_2", "pixels"]
+
+
+class Run(BaseModel):
+    """One trained encoder. Any key of its method or of `pretrain` may be overridden here."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    method: Literal["simclr", "moco", "byol", "random"]
+    backbone: Backbone
+    corpus: Name
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class Knn(Strict):
+    k: Count = 20
+    temperature: Positive = 0.07
+
+
+class DefaultProbe(Strict):
+    lr: Positive = 1e-3
+    epochs: Count = 10
+
+
+class Probe(Strict):
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    epochs: Count = 30
+    batch_size: Count = 256
+    lr: Annotated[list[Positive], Field(min_length=1)] = [1e-4, 1e-3, 1e-2, 1e-1]
+    weight_decay: Annotated[list[NonNegative], Field(min_length=1)] = [0.0, 1e-4, 1e-3]
+    default: DefaultProbe = DefaultProbe()
+
+
+class Evaluate(Strict):
+    knn: Knn = Knn()
+    probe: Probe = Probe()
+    seed: int = 0
+
+
+class Params(Strict):
+    image_size: Annotated[int, Field(ge=8, le=1024)]
+    datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
+    leaderboard: Annotated[list[Name], Field(min_length=1)]
+    corpora: Annotated[dict[Name, Corpus], Field(min_length=1)]
+    methods: Methods = Methods()
+    pretrain: Pretrain = Pretrain()
+    runs: Annotated[dict[Name, Run], Field(min_length=1)]
+    evaluate: Evaluate = Evaluate()
+
+
+class ResolvedRun(Strict):
+    """A run with every setting filled in: its method's, `pretrain`'s, its own overrides."""
+
+    name: str
+    method: str
+    backbone: str
+    corpus: str
+    image_size: int
+    settings: SimCLR | MoCo | BYOL | Random
+    pretrain: Pretrain
+
+    @property
+    def trained(self) -> bool:
+        return self.method != "random"
