@@ -154,6 +154,8 @@ def _run_disagreements(params: Params, name: str) -> Iterator[str]:
             f"runs.{name}.corpus: no corpus {declared.corpus!r}; there are: {_list(params.corpora)}"
         )
         return
+    if declared.method not in params.methods.model_fields_set:
+        yield f"methods.{declared.method}: missing, and run {name!r} uses it; {{}} takes the defaults"
     if any(member not in params.datasets for member in params.corpora[declared.corpus].datasets):
         return  # said above
     try:

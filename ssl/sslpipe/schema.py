@@ -237,7 +237,7 @@ class Views(Strict):
 class Online(Strict):
     """What is measured while training, on the val split of the named sets."""
 
-    datasets: list[Name] = []
+    datasets: list[Name]
     knn_every: Count = 5
     probe_every: Count = 10
     probe_epochs: Count = 10
@@ -259,7 +259,7 @@ class Pretrain(Strict):
     seed: int = 0
     checkpoint_minutes: NonNegative = 5
     views: Views = Views()
-    online: Online = Online()
+    online: Online
 
 
 # --- runs, evaluation -----------------------------------------------------------------------
@@ -311,10 +311,10 @@ class Params(Strict):
     datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
     leaderboard: Annotated[list[Name], Field(min_length=1)]
     corpora: Annotated[dict[Name, Corpus], Field(min_length=1)]
-    methods: Methods = Methods()
-    pretrain: Pretrain = Pretrain()
+    methods: Methods
+    pretrain: Pretrain
     runs: Annotated[dict[Name, Run], Field(min_length=1)]
-    evaluate: Evaluate = Evaluate()
+    evaluate: Evaluate
 
 
 class ResolvedRun(Strict):

@@ -1,0 +1,52 @@
+# make        install into .venv, run the experiment of params.yaml, print the leaderboard
+# make test   run the whole test suite
+# make lint   check style: ruff, snakefmt, snakemake --lint
+# make clean  remove the environment (results stay)
+
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+# The first of these that runs and is 3.11 to 3.13; choose another with `make PYTHON=…`.
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c "$(SUPPORTED)" 2>/dev/null && { echo $$p; break; }; done)
+
+.PHONY: run test lint clean
+.DEFAULT_GOAL := run
+
+run: $(VENV)/installed
+	@echo "==> Running the experiment of params.yaml (what is up to date is not run again)"
+	snakemake --cores all
+	@sslpipe show
+
+test: $(VENV)/installed-dev
+	@echo "==> Running the test suite"
+	python -m pytest
+
+lint: $(VENV)/installed-dev
+	@echo "==> Checking style"
+	ruff check .
+	ruff format --check .
+	snakefmt --check workflow
+	snakemake --lint
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/python:
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 to 3.13 found;" \
+		"install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@echo "==> Creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { echo "make: cannot create a virtual environment;" \
+		"on Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/installed: $(VENV)/python constraints.txt pyproject.toml
+	@echo "==> Installing the pinned versions of constraints.txt (several GB with PyTorch on Linux)"
+	@python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	@echo "==> Installing what the tests need"
+	@python -m pip install --quiet --constraint constraints.txt --editable '.[dev,elpv]'
+	@touch $@

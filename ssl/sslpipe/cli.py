@@ -1,0 +1,103 @@
+"""The command line: one sub-command per stage, and a few for people.
+
+torch is imported only by the stages that need it: a stage costs little beyond its own work.
+"""
+
+import argparse
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import sslpipe
+from sslpipe.errors import Interrupted, UserError
+from sslpipe.layout import PARAMS, Layout
+
+STAGES = {
+    "download": (["dataset"], "fetch a data set: its original images in one tar"),
+    "subset": (["dataset"], "decode and resize a data set: one uint8 array and an index"),
+    "corpus": (["corpus"], "list the training images of a pretraining corpus"),
+    "pretrain": (["run"], "train a run's encoder, from its last checkpoint if there is one"),
+    "embed": (["run", "dataset"], "compute a run's frozen features of a data set"),
+    "evaluate": (["run", "dataset"], "score a run on a data set: k-NN and a grid of probes"),
+    "leaderboard": ([], "collect all scores in reports/leaderboard.{md,csv,json}"),
+    "figures": ([], "draw reports/figures"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a sub-command. Returns 0, 1 for a user's mistake, 128 + n after signal n."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.function(options)
+    except UserError as error:
+        for line in str(error).splitlines():
+            print(f"sslpipe: {line}", file=sys.stderr)
+        return 1
+    except Interrupted as interrupted:
+        return interrupted.exit_code
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sslpipe", description=sslpipe.__doc__)
+    parser.add_argument("--version", action="version", version=sslpipe.__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    for name, (arguments, text) in STAGES.items():
+        stage = commands.add_parser(name, help=text, description=text)
+        for argument in arguments:
+            stage.add_argument(argument)
+        stage.set_defaults(function=_stage, stage=name, arguments=arguments)
+
+    show = commands.add_parser("show", help="print the leaderboard")
+    show.set_defaults(function=_show)
+
+    check = commands.add_parser("check", help="check params.yaml, or another file of its kind")
+    check.add_argument("path", nargs="?", type=Path, default=PARAMS)
+    check.set_defaults(function=_check)
+
+    schema = commands.add_parser("schema", help="print the JSON Schema of params.yaml")
+    schema.set_defaults(function=_schema)
+
+    sync = commands.add_parser(
+        "sync", help="tell the other engine what the last one has done (Snakemake, DVC)"
+    )
+    sync.set_defaults(function=_sync)
+    return parser
+
+
+def _stage(options: argparse.Namespace) -> None:
+    from sslpipe.params import load
+
+    params = load(PARAMS)
+    stage = importlib.import_module(f"sslpipe.stages.{options.stage}")
+    stage.run(params, Layout(), *(getattr(options, a) for a in options.arguments))
+
+
+def _show(_: argparse.Namespace) -> None:
+    from sslpipe.stages import leaderboard
+
+    print(leaderboard.as_text(Layout()))
+
+
+def _check(options: argparse.Namespace) -> None:
+    from sslpipe.params import load
+
+    params = load(options.path)
+    print(
+        f"{options.path}: {len(params.runs)} runs, {len(params.datasets)} data sets, "
+        f"{len(params.leaderboard)} of them scored"
+    )
+
+
+def _schema(_: argparse.Namespace) -> None:
+    from sslpipe.params import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+
+
+def _sync(_: argparse.Namespace) -> None:
+    from sslpipe.engines import sync
+
+    print(sync.sync())

@@ -1,0 +1,1 @@
+"""Snakemake and DVC side by side."""

@@ -1,0 +1,79 @@
+"""MoCo (He et al. 2020, "Momentum Contrast"), with the head and views of v2 (Chen et al. 2020b)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sslpipe import schema
+from sslpipe.methods.losses import info_nce
+from sslpipe.methods.method import Method, Output, Step
+from sslpipe.networks.heads import mlp
+from sslpipe.networks.momentum import ema_update, momentum_copy
+from sslpipe.seeds import generator
+
+
+class MoCo(Method):
+    """Queries from the trained encoder, keys from its momentum copy, negatives from a queue."""
+
+    queue: Tensor
+
+    def __init__(
+        self, encoder: nn.Module, settings: schema.MoCo, autocast: torch.dtype | None = None
+    ) -> None:
+        super().__init__(encoder, autocast)
+        head = settings.projector
+        self.temperature = settings.temperature
+        self.ema = settings.ema
+        self.symmetric = settings.symmetric
+        # Without groups a permutation changes no statistic, so there is nothing to shuffle.
+        self.shuffle = settings.shuffle_bn and settings.bn_groups > 1
+        self.projector = mlp(encoder.width, head.hidden, head.output, batch_norm=False)
+        self.key_encoder = momentum_copy(self.encoder)
+        self.key_projector = momentum_copy(self.projector)
+        self.register_buffer("queue", F.normalize(torch.randn(settings.queue, head.output), dim=1))
+        self.new_keys: Tensor | None = None
+
+    def loss(self, global_views: list[Tensor], local_views: list[Tensor], step: Step) -> Output:
+        # The order matters: queries, EMA, keys, logits, and only then (after_step) the queue.
+        queried = global_views if self.symmetric else global_views[:1]
+        queries = [
+            F.normalize(self.project([view], self.encoder, self.projector)[0], dim=-1)
+            for view in queried
+        ]
+        locals_ = []
+        if local_views:
+            locals_ = self.project(local_views, self.encoder, self.projector)
+            locals_ = [F.normalize(z, dim=-1) for z in locals_]
+
+        ema_update(self.key_encoder, self.encoder, self.ema)
+        ema_update(self.key_projector, self.projector, self.ema)
+
+        keyed = [global_views[1], global_views[0]][: len(queried)]
+        keys = [self.keys(view, step, number) for number, view in enumerate(keyed)]
+        losses = [
+            info_nce(torch.stack([query, *locals_]), key, self.queue, self.temperature)
+            for query, key in zip(queries, keys, strict=True)
+        ]
+        self.new_keys = torch.cat(keys)
+        return Output(torch.stack(losses).mean(), queries[0].detach())
+
+    @torch.no_grad()
+    def keys(self, view: Tensor, step: Step, number: int) -> Tensor:
+        """Unit keys (N, d) of a view, their batch permuted against the queries' if asked."""
+        if self.shuffle:
+            draw = generator(step.seed, "shuffle_bn", step.index, number)
+            order = torch.randperm(len(view), generator=draw).to(view.device, non_blocking=True)
+            view = view[order]
+        (z,) = self.project([view], self.key_encoder, self.key_projector)
+        if self.shuffle:
+            z = z[order.argsort()]
+        return F.normalize(z, dim=-1)
+
+    @torch.no_grad()
+    def after_step(self, step: Step) -> None:
+        """Enqueue the step's keys. The place in the ring follows from the step's number."""
+        count = len(self.new_keys)
+        start = step.index * count % len(self.queue)
+        places = torch.arange(start, start + count, device=self.queue.device) % len(self.queue)
+        self.queue.index_copy_(0, places, self.new_keys)
+        self.new_keys = None

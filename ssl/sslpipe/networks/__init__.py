@@ -1,0 +1,1 @@
+"""Backbones, heads and momentum copies. Knows nothing of files or data."""

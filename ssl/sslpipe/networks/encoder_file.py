@@ -1,0 +1,43 @@
+"""Encoders as safetensors: torchvision's own parameter names, and how to build the network."""
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from sslpipe.errors import UserError
+from sslpipe.files import write_bytes
+from sslpipe.networks.backbones import build_backbone
+from sslpipe.schema import ResolvedRun
+
+
+def save_encoder(path: Path, encoder: nn.Module, run: ResolvedRun) -> None:
+    """The same weights always give the same bytes."""
+    tensors = {name: t.detach().cpu().contiguous() for name, t in encoder.state_dict().items()}
+    about = {
+        "run": run.name,
+        "method": run.method,
+        "backbone": run.backbone,
+        "stem": run.pretrain.stem,
+        "image_size": run.image_size,
+    }
+    # One key only: safetensors does not keep the order of several.
+    write_bytes(path, save(tensors, metadata={"sslpipe": json.dumps(about)}))
+
+
+def load_encoder(path: Path) -> nn.Module:
+    """The encoder in evaluation mode, on the CPU. Raises UserError for a damaged file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads(file.metadata()["sslpipe"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        encoder = build_backbone(about["backbone"], stem=about["stem"])
+        encoder.load_state_dict(tensors)
+    except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"{path}: not an encoder of this pipeline ({str(error).splitlines()[0]}); "
+            "delete it and run its pretrain stage again"
+        ) from None
+    return encoder.eval()

@@ -1,0 +1,28 @@
+"""Momentum copies: exponential moving averages of a network's weights."""
+
+import copy
+import math
+
+import torch
+from torch import nn
+
+
+def momentum_copy(network: nn.Module) -> nn.Module:
+    """A deep copy that is never back-propagated."""
+    return copy.deepcopy(network).requires_grad_(False)
+
+
+@torch.no_grad()
+def ema_update(target: nn.Module, online: nn.Module, momentum: float) -> None:
+    """target ← momentum · target + (1 − momentum) · online, in place, over all parameters.
+
+    Parameters stay fp32 whatever the autocast: in bf16, 0.001 of a difference would round away.
+    Buffers are left alone: the copy's batch statistics come from its own forward passes.
+    """
+    torch._foreach_lerp_(list(target.parameters()), list(online.parameters()), 1 - momentum)
+
+
+def cosine_momentum(step: int, total: int, start: float) -> float:
+    """1 − (1 − start) · (cos(π·step/total) + 1) / 2: `start` at step 0, 1 at `total`
+    (BYOL, Grill et al. 2020, section 3.2)."""
+    return 1 - (1 - start) * (math.cos(math.pi * step / total) + 1) / 2

@@ -1,0 +1,83 @@
+"""The resumable state of a run, kept where neither engine looks."""
+
+import hashlib
+import json
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+import sslpipe
+from sslpipe.errors import UserError
+from sslpipe.files import write_with
+from sslpipe.schema import ResolvedRun
+
+# The rooms of the package that a trained weight depends on.
+CODE = ("networks", "views", "methods", "training")
+
+
+def fingerprint(run: ResolvedRun, corpus: bytes) -> str:
+    """What the weights follow from: parameters, corpus file (with its content hashes) and code."""
+    settings = run.model_dump(mode="json")
+    settings["pretrain"].pop("checkpoint_minutes")
+    settings["pretrain"]["views"].pop("workers")
+    parts = (json.dumps(settings, sort_keys=True).encode(), corpus, code_version().encode())
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+
+
+def code_version() -> str:
+    """sha256 of the modules that training runs through."""
+    root = Path(sslpipe.__file__).parent
+    digest = hashlib.sha256()
+    for room in CODE:
+        for path in sorted((root / room).rglob("*.py")):
+            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+class RunState:
+    """`<state>/<run>/<fingerprint>/checkpoint.pt`, held by one process at a time.
+
+    Raises UserError if another process holds the run.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self.folder = folder
+        self.path = folder / fingerprint / "checkpoint.pt"
+        self.history = folder / fingerprint / "history.csv"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.lock = FileLock(folder.with_suffix(".lock"))
+
+    def __enter__(self) -> "RunState":
+        try:
+            self.lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(
+                f"{self.folder}: another process is training this run; wait for it or stop it"
+            ) from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+    def save(self, state: dict[str, Any]) -> None:
+        write_with(self.path, lambda file: torch.save(state, file))
+
+    def load(self, device: torch.device) -> dict[str, Any] | None:
+        """The last saved state, or None. Loads tensors and plain values only, never code."""
+        if not self.path.exists():
+            return None
+        try:
+            return torch.load(self.path, map_location=device, weights_only=True)
+        except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(
+                f"{self.path}: damaged checkpoint ({reason}); "
+                f"delete it to train from the start: rm -r {self.folder}"
+            ) from None
+
+    def clear(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,52 @@
+rule download:
+    input:
+        code("data/sources"),
+    output:
+        "data/raw/{dataset}.tar",
+    params:
+        source=settings("datasets", "{dataset}", "source"),
+    log:
+        "logs/download/{dataset}.log",
+    retries: 2
+    shell:
+        "sslpipe download {wildcards.dataset} 2>&1 | tee {log}"
+
+
+rule subset:
+    input:
+        code("data/pack.py", "data/index.py", "data/splits.py"),
+        "data/raw/{dataset}.tar",
+    output:
+        "data/packed/{dataset}.npy",
+        "data/packed/{dataset}.csv",
+    params:
+        image_size=config["image_size"],
+        dataset=settings("datasets", "{dataset}"),
+    log:
+        "logs/subset/{dataset}.log",
+    threads: workflow.cores
+    shell:
+        "sslpipe subset {wildcards.dataset} 2>&1 | tee {log}"
+
+
+# One small file with the content hashes of all that a training reads. It is made from every packed
+# set, so that no image that is scored anywhere can be trained on.
+rule corpus:
+    input:
+        code("data/corpus.py"),
+        expand(
+            "data/packed/{dataset}.{suffix}",
+            dataset=config["datasets"],
+            suffix=["npy", "csv"],
+        ),
+    output:
+        "data/corpora/{corpus}.json",
+    params:
+        corpus=settings("corpora", "{corpus}"),
+        leaderboard=config["leaderboard"],
+        watched=config["pretrain"]["online"]["datasets"],
+        image_size=config["image_size"],
+    log:
+        "logs/corpus/{corpus}.log",
+    shell:
+        "sslpipe corpus {wildcards.corpus} 2>&1 | tee {log}"

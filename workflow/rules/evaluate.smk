@@ -1,0 +1,35 @@
+rule embed:
+    input:
+        code("networks", "evaluation/features.py"),
+        "data/runs/{run}/encoder.safetensors",
+        "data/packed/{dataset}.npy",
+        "data/packed/{dataset}.csv",
+    output:
+        "data/embeddings/{run}/{dataset}.npz",
+    log:
+        "logs/embed/{run}_{dataset}.log",
+    threads: config["pretrain"].get("threads") or workflow.cores
+    resources:
+        gpu=1,
+    shell:
+        "sslpipe embed {wildcards.run} {wildcards.dataset} 2>&1 | tee {log}"
+
+
+rule evaluate:
+    input:
+        code(
+            "evaluation/knn.py",
+            "evaluation/probe.py",
+            "evaluation/protocol.py",
+            "evaluation/scores.py",
+        ),
+        "data/embeddings/{run}/{dataset}.npz",
+    output:
+        "reports/metrics/{dataset}/{run}.json",
+    params:
+        evaluate=config["evaluate"],
+    log:
+        "logs/evaluate/{run}_{dataset}.log",
+    threads: config["pretrain"].get("threads") or workflow.cores
+    shell:
+        "sslpipe evaluate {wildcards.run} {wildcards.dataset} 2>&1 | tee {log}"

@@ -1,0 +1,20 @@
+rule pretrain:
+    input:
+        code("networks", "views", "methods", "training"),
+        lambda wildcards: f"data/corpora/{config['runs'][wildcards.run]['corpus']}.json",
+    output:
+        "data/runs/{run}/encoder.safetensors",
+        "reports/history/{run}.csv",
+        "reports/pretrain/{run}.json",
+    params:
+        run=settings("runs", "{run}"),
+        method=lambda wildcards: config["methods"][config["runs"][wildcards.run]["method"]],
+        pretrain=config["pretrain"],
+        image_size=config["image_size"],
+    log:
+        "logs/pretrain/{run}.log",
+    threads: config["pretrain"].get("threads") or workflow.cores
+    resources:
+        gpu=1,
+    shell:
+        "sslpipe pretrain {wildcards.run} 2>&1 | tee {log}"
