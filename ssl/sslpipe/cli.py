@@ -76,9 +76,10 @@ def _stage(options: argparse.Namespace) -> None:
 
 
 def _show(_: argparse.Namespace) -> None:
+    from sslpipe.params import load
     from sslpipe.stages import leaderboard
 
-    print(leaderboard.as_text(Layout()))
+    print(leaderboard.as_text(load(PARAMS), Layout()))
 
 
 def _check(options: argparse.Namespace) -> None:

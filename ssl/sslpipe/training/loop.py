@@ -121,7 +121,7 @@ def train(
                 global_views, local_views = on_device(next(views), device)
                 waited = time.perf_counter() - started
 
-                set_lr(optimizer, lrs[progress.step])
+                set_lr(optimizer, float(lrs[progress.step]))
                 step = Step(progress.step, steps, settings.seed)
                 output = method.loss(global_views, local_views, step)
                 optimizer.zero_grad(set_to_none=True)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from sslpipe.evaluation.features import extract
 from sslpipe.evaluation.knn import nearest, vote
 from sslpipe.evaluation.probe import fit_probes, standardise
-from sslpipe.evaluation.scores import top_k_accuracy
+from sslpipe.evaluation.scores import top_k
 from sslpipe.schema import Online
 
 K = 20  # of the study
@@ -61,7 +61,7 @@ def knn_top1(
     bank: Tensor, bank_labels: Tensor, queries: Tensor, labels: Tensor, classes: int
 ) -> float:
     similarity, index = nearest(bank, queries, min(K, len(bank)), bank_labels=bank_labels)
-    return top_k_accuracy(vote(similarity, bank_labels[index], classes), labels, 1)
+    return top_k(vote(similarity, bank_labels[index], classes), labels, 1)
 
 
 def probe_top1(
@@ -83,4 +83,4 @@ def probe_top1(
         optimizer="adam",
         seed=0,
     )
-    return top_k_accuracy(probes.logits((queries - mean) / std)[0], labels, 1)
+    return top_k(probes.logits((queries - mean) / std)[0], labels, 1)

@@ -1,0 +1,48 @@
+"""Accuracies from class scores. Pure functions; fractions, not percentages."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def top_k(scores: Tensor, labels: Tensor, k: int) -> float:
+    """Fraction of images whose class is among the k highest scores: 1 if there are at most k
+    classes.
+
+    scores (Q, C) float, labels (Q,) int64. Among equal scores the lower label comes first.
+    """
+    _check(scores, labels)
+    return int((_rank(scores, labels) < k).sum()) / len(labels)
+
+
+def mean_per_class(scores: Tensor, labels: Tensor) -> float:
+    """Top-1 accuracy of each class, averaged over the classes that occur in `labels`."""
+    _check(scores, labels)
+    images = torch.bincount(labels, minlength=scores.shape[1])
+    hits = torch.bincount(labels[_rank(scores, labels) == 0], minlength=scores.shape[1])
+    occurs = images > 0
+    return float((hits[occurs].double() / images[occurs]).mean())
+
+
+def chance(train_labels: Tensor, labels: Tensor) -> float:
+    """Top-1 of always answering the most frequent training class (of equals, the lowest label)."""
+    if len(train_labels) == 0 or len(labels) == 0:
+        raise ValueError("chance needs training labels and labels to score")
+    return int((labels == torch.bincount(train_labels).argmax()).sum()) / len(labels)
+
+
+def _rank(scores: Tensor, labels: Tensor) -> Tensor:
+    """How many classes come before the true one (Q,), without a sort and without undefined ties."""
+    own = scores.gather(1, labels[:, None])
+    lower = torch.arange(scores.shape[1], device=scores.device) < labels[:, None]
+    return ((scores > own) | ((scores == own) & lower)).sum(dim=1)
+
+
+def _check(scores: Tensor, labels: Tensor) -> None:
+    if len(labels) == 0:
+        raise ValueError("no images to score: the split is empty")
+    if len(scores) != len(labels):
+        raise ValueError(f"{len(scores)} rows of scores for {len(labels)} labels")
+    if not torch.isfinite(scores).all():
+        raise ValueError("NaN or infinite class scores")

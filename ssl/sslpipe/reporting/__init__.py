@@ -1,0 +1,1 @@
+"""Tables, figures and pages, made only of what earlier stages measured."""

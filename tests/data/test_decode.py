@@ -1,0 +1,289 @@
+"""Every kind of image file → S×S RGB pixels, against expectations made without the decoder."""
+
+import hashlib
+import io
+import re
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sslpipe.data.decode import decode, to_pixels
+
+SIDE = 16
+GREY = np.arange(SIDE * SIDE, dtype=np.uint8).reshape(SIDE, SIDE)
+COLOUR = np.stack([GREY, GREY[::-1], GREY.T], axis=-1)
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **settings) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **settings)
+    return file.getvalue()
+
+
+def read(content: bytes, size: int = SIDE, resize: str = "squash") -> np.ndarray:
+    pixels = to_pixels(content, size, resize)
+    assert pixels.shape == (size, size, 3)
+    assert pixels.dtype == np.uint8
+    return pixels
+
+
+def grey3(values) -> np.ndarray:
+    return np.repeat(np.asarray(values, np.uint8)[..., None], 3, axis=-1)
+
+
+def png_of(width: int, height: int, bits: int, rows: bytes) -> bytes:
+    """An RGB file made by hand; each row is a filter byte and its samples."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    head = struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0)
+    signature = b"\x89PNG\r\n\x1a\n"
+    return (
+        signature + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    )
+
+
+def test_rgb_of_the_right_size_is_untouched():
+    np.testing.assert_array_equal(read(encoded(Image.fromarray(COLOUR))), COLOUR)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM", "GIF"])
+def test_greyscale(kind):
+    np.testing.assert_array_equal(read(encoded(Image.fromarray(GREY), kind)), grey3(GREY))
+
+
+def test_bilevel():
+    bits = (GREY % 3 == 0) * np.uint8(255)
+    content = encoded(Image.fromarray(bits).convert("1", dither=Image.Dither.NONE))
+    np.testing.assert_array_equal(read(content), grey3(bits))
+
+
+def test_webp():
+    content = encoded(Image.fromarray(COLOUR), "WEBP", lossless=True)
+    np.testing.assert_array_equal(read(content), COLOUR)
+
+
+def test_alpha_is_laid_on_white():
+    alpha = np.full((SIDE, SIDE, 1), 64, np.uint8)
+    content = encoded(Image.fromarray(np.concatenate([COLOUR, alpha], axis=-1)))
+    expected = COLOUR * (64 / 255) + 255 * (1 - 64 / 255)
+    np.testing.assert_allclose(read(content), expected, atol=1)
+
+
+def test_transparent_pixels_are_white_whatever_colour_they_hide():
+    pixels = np.concatenate([COLOUR, np.zeros((SIDE, SIDE, 1), np.uint8)], axis=-1)
+    assert (read(encoded(Image.fromarray(pixels))) == 255).all()
+
+
+def test_grey_with_alpha():
+    pixels = np.stack([GREY, np.where(GREY > 99, 255, 0).astype(np.uint8)], axis=-1)
+    expected = grey3(np.where(GREY > 99, GREY, 255))
+    np.testing.assert_array_equal(read(encoded(Image.fromarray(pixels, "LA"))), expected)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF"])
+def test_palette_with_and_without_transparency(kind):
+    indices = (GREY % 4).astype(np.uint8)
+    image = Image.fromarray(indices, "P")
+    colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]], np.uint8)
+    image.putpalette(colours.tobytes())
+    np.testing.assert_array_equal(read(encoded(image, kind)), colours[indices])
+    colours_on_white = colours.copy()
+    colours_on_white[1] = 255
+    content = encoded(image, kind, transparency=1)
+    np.testing.assert_array_equal(read(content), colours_on_white[indices])
+
+
+def test_one_transparent_colour():
+    pixels = np.full((SIDE, SIDE, 3), 7, np.uint8)
+    pixels[0] = [1, 2, 3]
+    image = read(encoded(Image.fromarray(pixels), transparency=(1, 2, 3)))
+    assert (image[0] == 255).all()
+    assert (image[1:] == 7).all()
+
+
+def test_cmyk_jpeg():
+    cmyk = np.zeros((SIDE, SIDE, 4), np.uint8)
+    cmyk[..., 1] = 255  # no cyan, all magenta: red and blue remain
+    content = encoded(Image.fromarray(cmyk, "CMYK"), "JPEG", quality=100)
+    np.testing.assert_allclose(read(content), np.full((SIDE, SIDE, 3), [255, 0, 255]), atol=3)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_sixteen_bits_are_divided_by_257(kind):
+    values = (GREY.astype(np.uint16) * 257) + (GREY < 128)
+    content = encoded(Image.fromarray(values), kind)
+    np.testing.assert_array_equal(read(content), grey3(GREY))
+
+
+def test_sixteen_bit_pgm():
+    values = GREY.astype(">u2") * 257
+    content = b"P5 %d %d 65535\n" % (SIDE, SIDE) + values.tobytes()
+    np.testing.assert_array_equal(read(content), grey3(GREY))
+
+
+def test_sixteen_bit_colour_png():
+    rows = b"".join(b"\0" + (row.astype(">u2") * 257).tobytes() for row in COLOUR)
+    np.testing.assert_array_equal(read(png_of(SIDE, SIDE, 16, rows)), COLOUR)
+
+
+@pytest.mark.parametrize(
+    "values, expected",
+    [
+        (GREY / np.float32(255), GREY),
+        (GREY.astype(np.float32), GREY),
+        (GREY.astype(np.float32) * 10 - 1000, GREY),
+        (np.full((SIDE, SIDE), -3, np.float32), np.zeros_like(GREY)),
+    ],
+    ids=["0…1", "0…255", "stretched", "constant"],
+)
+def test_floats(values, expected):
+    content = encoded(Image.fromarray(values.astype(np.float32)), "TIFF")
+    np.testing.assert_array_equal(read(content), grey3(expected))
+
+
+def test_thirty_two_bits_beyond_sixteen_are_stretched():
+    content = encoded(Image.fromarray(GREY.astype(np.int32) * 1000 - 7), "TIFF")
+    np.testing.assert_array_equal(read(content), grey3(GREY))
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_the_first_frame_of_an_animation(kind):
+    first, second = (Image.new("RGB", (SIDE, SIDE), c) for c in ("#ff0000", "#0000ff"))
+    settings = {"lossless": True} if kind == "WEBP" else {}
+    content = encoded(first, kind, save_all=True, append_images=[second], **settings)
+    np.testing.assert_array_equal(read(content), np.full((SIDE, SIDE, 3), [255, 0, 0]))
+
+
+# EXIF 2.32, table 6: which side of the scene the stored row 0 and column 0 are, as arrays.
+STORED = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: a.swapaxes(0, 1)[::-1],
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: a.swapaxes(0, 1)[:, ::-1],
+}
+
+
+def oriented(stored: np.ndarray, orientation: int, kind: str) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encoded(Image.fromarray(np.ascontiguousarray(stored)), kind, exif=exif)
+
+
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_exif_orientation(orientation, kind):
+    upright = COLOUR[:, :8]  # not square, so that a turn shows in the crop as well
+    content = oriented(STORED[orientation](upright), orientation, kind)
+    np.testing.assert_array_equal(read(content, 8, "crop"), upright[4:12])
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_exif_orientation_of_a_jpeg(orientation):
+    """Four flat quarters of a photograph that is large enough to be decoded at a smaller scale."""
+    corners = np.array([[[250, 10, 10], [10, 250, 10]], [[10, 10, 250], [250, 250, 10]]], np.uint8)
+    upright = corners.repeat(96, axis=0).repeat(64, axis=1)
+    pixels = read(oriented(STORED[orientation](upright), orientation, "JPEG"), 8)
+    np.testing.assert_allclose(pixels[[1, 1, 6, 6], [1, 6, 1, 6]], corners.reshape(4, 3), atol=6)
+
+
+def test_an_unknown_orientation_is_ignored():
+    np.testing.assert_array_equal(read(oriented(COLOUR, 99, "PNG")), COLOUR)
+
+
+def triangle_resize(values: np.ndarray, size: int) -> np.ndarray:
+    """Antialiased bilinear reduction of the first axis, from its definition."""
+    length = len(values)
+    scale = max(length / size, 1)
+    centres = (np.arange(size) + 0.5) * length / size
+    distance = np.abs(np.arange(length) + 0.5 - centres[:, None]) / scale
+    weights = np.clip(1 - distance, 0, None)
+    return np.tensordot(weights / weights.sum(1, keepdims=True), values, axes=1)
+
+
+@pytest.mark.parametrize("height, width, size", [(40, 90, 16), (5, 7, 16), (64, 64, 9)])
+def test_squash_is_antialiased_bilinear(height, width, size):
+    values = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    rows = triangle_resize(values, size)
+    expected = triangle_resize(rows.swapaxes(0, 1), size).swapaxes(0, 1)
+    np.testing.assert_allclose(read(encoded(Image.fromarray(values)), size), expected, atol=1.01)
+
+
+@pytest.mark.parametrize("height, width", [(20, 60), (60, 20)])
+def test_crop_takes_the_central_square(height, width):
+    values = np.zeros((height, width, 3), np.uint8)
+    top, left = (height - 20) // 2, (width - 20) // 2
+    values[top : top + 20, left : left + 20] = 200
+    assert (read(encoded(Image.fromarray(values)), 20, "crop") == 200).all()
+    assert (read(encoded(Image.fromarray(values)), 20, "squash") == 0).any()
+
+
+def test_large_jpegs_differ_little_from_a_full_decode():
+    rows, columns = np.mgrid[0:800, 0:640]
+    smooth = np.stack([rows / 4, columns / 3, (rows + columns) / 8], axis=-1).astype(np.uint8)
+    content = encoded(Image.fromarray(smooth), "JPEG", quality=95)
+    full = Image.open(io.BytesIO(content)).resize((32, 32), Image.Resampling.BILINEAR)
+    np.testing.assert_allclose(read(content, 32), np.asarray(full).astype(float), atol=3)
+
+
+def test_the_hash_is_of_the_pixels():
+    decoded = decode(encoded(Image.fromarray(COLOUR)), SIDE, "squash")
+    assert decoded.pixels == COLOUR.tobytes()
+    assert decoded.sha256 == hashlib.sha256(COLOUR.tobytes()).hexdigest()
+    assert decoded.error == ""
+
+
+PHOTO = encoded(Image.fromarray(COLOUR.repeat(8, 0).repeat(8, 1)), "JPEG")
+PNG = encoded(Image.fromarray(COLOUR))
+NAN = np.full((SIDE, SIDE), np.nan, np.float32)
+
+
+def bomb() -> bytes:
+    """A few bytes that claim to be 95 million pixels."""
+    return png_of(10_000, 9_500, 8, b"")
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (b"", "not an image of a known format"),
+        (b"no image", "not an image of a known format"),
+        (PHOTO[: len(PHOTO) // 2], "truncated"),
+        (PNG[: len(PNG) // 2], "truncated"),
+        (PNG[:30], ""),
+        (bomb(), "DecompressionBombWarning"),
+        (encoded(Image.fromarray(NAN), "TIFF"), "not finite"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "known format"),
+    ],
+    ids=["empty", "text", "cut jpeg", "cut png", "stub", "bomb", "nan", "eps"],
+)
+def test_unreadable_images_have_a_reason_that_is_the_same_each_time(content, reason):
+    decoded = decode(content, SIDE, "squash")
+    assert (decoded.pixels, decoded.sha256) == (b"", "")
+    assert decoded.error
+    assert reason in decoded.error
+    assert not re.search(r"0x[0-9a-f]|\n", decoded.error)
+    assert decode(bytes(content), SIDE, "squash") == decoded
+
+
+def test_random_damage_never_raises():
+    random = np.random.default_rng(1)
+    kinds = {"JPEG": PHOTO, **{k: encoded(Image.fromarray(COLOUR), k) for k in ("PNG", "TIFF")}}
+    kinds["GIF"] = encoded(Image.fromarray(GREY), "GIF")
+    for content in kinds.values():
+        for _ in range(150):
+            damaged = bytearray(content)
+            for place in random.integers(0, len(damaged), 4):
+                damaged[place] = random.integers(256)
+            decoded = decode(bytes(damaged), 8, "crop")
+            assert bool(decoded.error) != (len(decoded.pixels) == 8 * 8 * 3)

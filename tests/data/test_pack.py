@@ -1,0 +1,166 @@
+"""Packing a tar of images into one array."""
+
+import hashlib
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sslpipe.data import pack as module
+from sslpipe.data import raw
+from sslpipe.data.choose import choose
+from sslpipe.data.index import read_index
+from sslpipe.data.pack import pack
+from sslpipe.errors import UserError
+from sslpipe.schema import Dataset
+
+DATASET = Dataset(source={"kind": "folder", "path": "x"})
+BROKEN = {"all/a/007.png": b"broken", "all/b/150.png": b""}
+
+
+def png(number: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (9, 7), (number % 256, number // 256, 50)).save(file, "PNG")
+    return file.getvalue()
+
+
+def make_tar(path, broken=BROKEN, each=160):
+    names = [f"all/{c}/{i:03}.png" for c in "ab" for i in range(each)]
+    raw.write(
+        path,
+        [
+            (name, broken.get(name) or (b"" if name in broken else png(i)))
+            for i, name in enumerate(names)
+        ],
+    )
+    return path
+
+
+def packed(folder, tar, processes=1, max_unreadable=0.5, size=8):
+    return pack(
+        tar,
+        choose(raw.read(tar), DATASET),
+        folder / "x.npy",
+        folder / "x.csv",
+        size=size,
+        resize="squash",
+        max_unreadable=max_unreadable,
+        processes=processes,
+    )
+
+
+def test_rows_hold_the_images_of_the_index(tmp_path):
+    entries = packed(tmp_path, make_tar(tmp_path / "x.tar"))
+    images = np.load(tmp_path / "x.npy", mmap_mode="r")
+    index = read_index(tmp_path / "x.csv")
+    assert images.shape == (318, 8, 8, 3)
+    assert images.dtype == np.uint8
+    assert [*index.entries, *index.unreadable] == entries
+    for entry in index.entries:
+        _, class_name, file = entry.source_name.split("/")
+        number = int(file[:3]) + 160 * (class_name == "b")
+        assert (images[entry.row] == [number % 256, number // 256, 50]).all()
+        assert entry.sha256 == hashlib.sha256(images[entry.row].tobytes()).hexdigest()
+
+
+def test_the_array_file_is_what_numpy_writes(tmp_path):
+    packed(tmp_path, make_tar(tmp_path / "x.tar"))
+    file = io.BytesIO()
+    np.save(file, np.load(tmp_path / "x.npy"))
+    assert (tmp_path / "x.npy").read_bytes() == file.getvalue()
+
+
+def test_unreadable_images_are_listed_last_without_a_row(tmp_path):
+    entries = packed(tmp_path, make_tar(tmp_path / "x.tar"))
+    assert {entry.source_name for entry in entries[-2:]} == set(BROKEN)
+    for entry in entries[-2:]:
+        assert (entry.row, entry.sha256) == (-1, "")
+        assert entry.error == "not an image of a known format"
+    assert not any(entry.error for entry in entries[:-2])
+
+
+def test_processes_do_not_change_a_byte(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "BATCH_BYTES", 8 * 8 * 3 * 20)  # 16 batches
+    tar = make_tar(tmp_path / "x.tar")
+    for processes in (1, 2):
+        packed(tmp_path / str(processes), tar, processes)
+    for file in ("x.npy", "x.csv"):
+        one, two = ((tmp_path / str(processes) / file).read_bytes() for processes in (1, 2))
+        assert one == two
+        assert len(one) > 1000
+
+
+def test_too_many_unreadable_images_name_the_first_and_write_nothing(tmp_path):
+    tar = make_tar(tmp_path / "x.tar")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UserError, match=r"2 of 320 images are unreadable.*all/[ab]/.*known format"):
+        packed(tmp_path / "out", tar, max_unreadable=1.9 / 320)
+    assert not list((tmp_path / "out").iterdir())
+    packed(tmp_path / "out", tar, max_unreadable=2 / 320)
+
+
+def test_a_failure_leaves_the_old_files(tmp_path):
+    packed(tmp_path, make_tar(tmp_path / "x.tar"))
+    before = [(tmp_path / file).read_bytes() for file in ("x.npy", "x.csv")]
+    with pytest.raises(UserError):
+        packed(tmp_path, tmp_path / "x.tar", max_unreadable=0)
+    assert [(tmp_path / file).read_bytes() for file in ("x.npy", "x.csv")] == before
+
+
+def test_if_the_index_cannot_be_written_no_images_stay(tmp_path, monkeypatch):
+    """Neither an old array with a new index nor a new one with an old index."""
+    tar = make_tar(tmp_path / "x.tar")
+    packed(tmp_path, tar)
+
+    def full(path, entries):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(module, "write_index", full)
+    with pytest.raises(OSError, match="space"):
+        packed(tmp_path, tar)
+    assert {path.name for path in tmp_path.iterdir()} == {"x.tar", "x.csv"}
+
+
+def test_an_empty_split_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no image is left for"):
+        packed(tmp_path, make_tar(tmp_path / "x.tar", {}, each=1))
+    assert not (tmp_path / "x.npy").exists()
+
+
+def test_nothing_readable(tmp_path):
+    names = [f"all/{c}/{i:03}.png" for c in "ab" for i in range(5)]
+    raw.write(tmp_path / "x.tar", [(name, b"no") for name in names])
+    with pytest.raises(UserError, match="no image is left"):
+        packed(tmp_path, tmp_path / "x.tar", max_unreadable=1)
+
+
+def test_a_process_that_dies_is_one_line(tmp_path, monkeypatch):
+    tar = make_tar(tmp_path / "x.tar")
+    monkeypatch.setattr(module, "decode_batch", _die)
+    with pytest.raises(UserError, match="ended unexpectedly"):
+        packed(tmp_path, tar, processes=2)
+
+
+def _die(batch):
+    import os
+
+    os._exit(1)
+
+
+def test_little_is_in_memory_at_a_time(tmp_path, monkeypatch):
+    """Batches are asked for as results are taken, never all at once."""
+    monkeypatch.setattr(module, "BATCH_BYTES", 1)
+    tar = make_tar(tmp_path / "x.tar", {})
+    asked = []
+    batches = module._batches
+    monkeypatch.setattr(module, "_batches", lambda *a: (asked.append(b) or b for b in batches(*a)))
+    images = module.decoded_images(tar, choose(raw.read(tar), DATASET), 8, "squash", 2)
+    for _ in range(10):
+        next(images)
+    images.close()
+    assert len(asked) <= 10 + 4
+
+
+def test_there_is_a_core():
+    assert module.cores() >= 1

@@ -1,0 +1,90 @@
+"""The tar of encoded images."""
+
+import hashlib
+import tarfile
+
+import pytest
+
+from sslpipe.data import raw
+from sslpipe.errors import UserError
+
+MEMBERS = [
+    ("all/a/1.png", b"one"),
+    ("all/a/" + "long" * 60 + ".png", b""),
+    ("all/chat/été/2.png", bytes(range(256)) * 50),
+]
+
+
+def test_the_same_members_make_the_same_bytes(tmp_path):
+    assert raw.write(tmp_path / "one.tar", MEMBERS) == 3
+    raw.write(tmp_path / "sub/two.tar", iter(MEMBERS))
+    assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "sub/two.tar").read_bytes()
+
+
+def test_the_bytes_do_not_depend_on_the_python(tmp_path):
+    """If this fails, the bytes of every download change and everything is made again."""
+    raw.write(tmp_path / "x.tar", MEMBERS)
+    digest = hashlib.sha256((tmp_path / "x.tar").read_bytes()).hexdigest()
+    assert digest == "0589fbaf1f9700280312ae71161aaa2415acf2b94041e4a0be7ba9544014c9d7"
+
+
+def test_times_owners_and_modes_are_fixed(tmp_path):
+    raw.write(tmp_path / "x.tar", MEMBERS)
+    with tarfile.open(tmp_path / "x.tar") as tar:
+        for info in tar:
+            facts = info.mtime, info.uid, info.gid, info.mode, info.uname, info.gname
+            assert facts == (0, 0, 0, 0o644, "", "")
+
+
+def test_members_lie_where_read_says(tmp_path):
+    raw.write(tmp_path / "x.tar", MEMBERS)
+    content = (tmp_path / "x.tar").read_bytes()
+    members = raw.read(tmp_path / "x.tar")
+    assert [
+        (member.name, content[member.offset : member.offset + member.size]) for member in members
+    ] == MEMBERS
+    assert (members[2].split, members[2].class_name) == ("all", "chat")
+
+
+def test_names_must_ascend(tmp_path):
+    for names in (["all/b/1", "all/a/1"], ["all/a/1", "all/a/1"]):
+        with pytest.raises(ValueError, match="ascend"):
+            raw.write(tmp_path / "x.tar", [(name, b"") for name in names])
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_written_for_no_images_or_a_failing_source(tmp_path):
+    with pytest.raises(UserError, match="no images"):
+        raw.write(tmp_path / "x.tar", [])
+
+    def failing():
+        yield MEMBERS[0]
+        raise UserError("the network is gone")
+
+    with pytest.raises(UserError, match="network"):
+        raw.write(tmp_path / "x.tar", failing())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", [b"", b"no tar", b"\1" * 2000])
+def test_broken_tars_are_one_line(tmp_path, content):
+    (tmp_path / "x.tar").write_bytes(content)
+    with pytest.raises(UserError, match=r"x\.tar: broken"):
+        raw.read(tmp_path / "x.tar")
+
+
+@pytest.mark.parametrize("name", ["1.png", "all/1.png", "other/a/1.png", "all//1.png"])
+def test_foreign_tars_are_refused(tmp_path, name):
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo(name))
+    with pytest.raises(UserError, match="<split>/<class>/<file>"):
+        raw.read(tmp_path / "x.tar")
+
+
+def test_links_in_a_tar_are_refused(tmp_path):
+    info = tarfile.TarInfo("all/a/1.png")
+    info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        tar.addfile(info)
+    with pytest.raises(UserError, match="not an ordinary file"):
+        raw.read(tmp_path / "x.tar")

@@ -1,0 +1,102 @@
+"""Which images are held out."""
+
+import hashlib
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sslpipe.data import splits
+from sslpipe.errors import UserError
+from sslpipe.schema import Splits
+
+SHARES = Splits(val=0.1, public=0.2, private=0.3)
+NAMES = [f"all/c{i % 3}/{i}.jpg" for i in range(30_000)]
+
+
+def counted(given_split, given_by_source, names=NAMES, shares=SHARES):
+    drawn = Counter(splits.assign(name, given_split, given_by_source, shares) for name in names)
+    return {split: drawn[split] / len(names) for split in splits.SPLITS}
+
+
+def close(shares):
+    return pytest.approx(shares, abs=0.012)
+
+
+def test_without_splits_everything_is_carved():
+    expected = {"train": 0.4, "val": 0.1, "public": 0.2, "private": 0.3}
+    assert counted("all", {"all"}) == close(expected)
+    assert counted("train", {"train"}) == close(expected)
+
+
+def test_each_class_is_split_alike():
+    for class_name in ("c0", "c1", "c2"):
+        names = [name for name in NAMES if f"/{class_name}/" in name]
+        assert counted("all", {"all"}, names)["private"] == pytest.approx(0.3, abs=0.015)
+
+
+def test_a_test_split_becomes_public_and_private_and_train_gives_only_val():
+    source = {"train", "test"}
+    assert counted("test", source) == close({"train": 0, "val": 0, "public": 0.4, "private": 0.6})
+    assert counted("train", source) == close({"train": 0.9, "val": 0.1, "public": 0, "private": 0})
+
+
+def test_a_val_split_is_kept_and_none_is_carved():
+    source = {"train", "test", "val"}
+    assert counted("train", source)["train"] == 1
+    assert counted("val", source)["val"] == 1
+    assert counted("train", {"train", "val"}) == close(
+        {"train": 0.5, "val": 0, "public": 0.2, "private": 0.3}
+    )
+
+
+def test_public_and_private_stay_as_they_are():
+    source = {"train", "public", "private"}
+    assert counted("public", source)["public"] == 1
+    assert counted("private", source)["private"] == 1
+    assert counted("train", source) == close({"train": 0.9, "val": 0.1, "public": 0, "private": 0})
+
+
+def test_a_share_is_the_sha256_of_the_name():
+    digest = hashlib.sha256("all/a/é.jpg".encode()).hexdigest()
+    assert splits.share("all/a/é.jpg") == int(digest[:12], 16) / 16**12
+    assert splits.share("x", "limit:") != splits.share("x")
+
+
+@given(st.text(max_size=30), st.sampled_from(["all", "train", "test", "val", "public", "private"]))
+def test_one_of_four_splits_for_any_name(name, given_split):
+    found = splits.assign(name, given_split, {given_split, "train"}, SHARES)
+    assert found in splits.SPLITS
+    assert found == splits.assign(name, given_split, {given_split, "train"}, SHARES)
+    assert 0 <= splits.share(name) < 1
+
+
+@given(
+    st.text(min_size=1, max_size=20), st.floats(0.01, 0.3), st.floats(0.01, 0.3), st.floats(0, 0.05)
+)
+def test_a_larger_last_share_only_takes_from_train(name, val, private, more):
+    """What is held out stays where it is when the last threshold grows."""
+    before = Splits(val=val, public=0.1, private=private)
+    after = Splits(val=val, public=0.1, private=private + more)
+    old = splits.assign(name, "all", {"all"}, before)
+    new = splits.assign(name, "all", {"all"}, after)
+    assert new == old or (old, new) == ("train", "private")
+
+
+def test_empty_splits_of_a_labelled_set_are_refused():
+    full = [(split, "a") for split in splits.SPLITS]
+    splits.check(full)
+    for i, split in enumerate(splits.SPLITS):
+        with pytest.raises(UserError, match=rf"no image is left for {split}:"):
+            splits.check(full[:i] + full[i + 1 :])
+
+
+def test_classes_that_miss_from_a_split_are_said(capsys):
+    full = [(split, class_name) for split in splits.SPLITS for class_name in "abcdefgh"]
+    splits.check(full)
+    assert capsys.readouterr().err == ""
+    splits.check([pair for pair in full if pair != ("val", "b")])
+    assert "1 classes have no image in val: b" in capsys.readouterr().err
+    splits.check([pair for pair in full if pair[0] != "public"] + [("public", "a")])
+    assert "7 classes have no image in public: b, c, d, e, f, …" in capsys.readouterr().err

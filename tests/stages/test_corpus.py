@@ -1,0 +1,156 @@
+"""sslpipe corpus: train rows, less what equals a held-out image of any scored or watched set."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sslpipe.data.corpus import corpus_rows
+from sslpipe.data.index import Entry, write_index
+from sslpipe.errors import UserError
+from sslpipe.files import read_json, sha256
+from sslpipe.layout import Layout
+from sslpipe.params import load
+from sslpipe.schema import Corpus, Dataset
+from sslpipe.stages import corpus
+
+PARAMS = load(Path(__file__).parents[2] / "presets/default.yaml")
+NAMES = ("a", "b", "c", "web", "other")
+
+
+def params(members=("a",), leaderboard=("a",), watched=()):
+    folder = {"kind": "folder", "path": "x"}
+    datasets = {name: Dataset(source=folder, labelled=name != "web") for name in NAMES}
+    online = PARAMS.pretrain.online.model_copy(update={"datasets": list(watched)})
+    return PARAMS.model_copy(
+        update={
+            "image_size": 16,
+            "datasets": datasets,
+            "leaderboard": list(leaderboard),
+            "corpora": {"base": Corpus(datasets=list(members))},
+            "pretrain": PARAMS.pretrain.model_copy(update={"online": online}),
+        }
+    )
+
+
+def put(layout, dataset, labelled=True, **splits):
+    """An index whose images have these contents, a word each."""
+    entries = []
+    for split in ("train", "val", "public", "private"):
+        for word in splits.get(split, "").split():
+            row, digest = len(entries), word.encode().hex().zfill(64)
+            label, name = (0, "k") if labelled else (-1, "")
+            entries.append(Entry(row, split, label, name, f"all/k/{row}", digest, ""))
+    entries.append(Entry(-1, "val", entries[0].label, entries[0].class_name, "all/k/x", "", "bad"))
+    write_index(layout.packed_index(dataset), entries)
+
+
+@pytest.fixture
+def layout(tmp_path):
+    layout = Layout(tmp_path)
+    put(layout, "a", train="one two three four", val="five", public="six", private="seven")
+    put(layout, "b", train="eight nine", val="ten", public="eleven", private="twelve")
+    put(layout, "c", train="thirteen two", val="one", public="nine", private="fourteen")
+    put(layout, "web", labelled=False, train="three seven ten web fourteen")
+    return layout
+
+
+def made(layout, **settings):
+    corpus.run(params(**settings), layout, "base")
+    return read_json(layout.corpus("base"))
+
+
+def test_the_file(layout):
+    digest = sha256(layout.packed_index("a"))
+    assert made(layout, watched=["b"]) == {
+        "name": "base",
+        "image_size": 16,
+        "images": 4,
+        "members": [
+            {
+                "dataset": "a",
+                "rows": [0, 4],
+                "excluded": [],
+                "images": 4,
+                "index_sha256": digest,
+            }
+        ],
+        "watched": [{"dataset": "b", "index_sha256": sha256(layout.packed_index("b"))}],
+    }
+
+
+def excluded(content):
+    return {member["dataset"]: member["excluded"] for member in content["members"]}
+
+
+def test_equals_of_held_out_images_of_any_member_are_excluded(layout, capsys):
+    content = made(layout, members=["a", "b", "c"])
+    assert excluded(content) == {"a": [0], "b": [1], "c": []}
+    assert content["images"] == 3 + 1 + 2
+    said = capsys.readouterr().err
+    assert "left out 1 training images of a:" in said
+    assert "corpus base: 6 images of a, b, c" in said
+
+
+def test_equals_of_scored_and_watched_images_are_excluded(layout):
+    assert excluded(made(layout, members=["web"], leaderboard=["a"])) == {"web": [1]}
+    assert excluded(made(layout, members=["web"], leaderboard=["a", "b"])) == {"web": [1, 2]}
+    content = made(layout, members=["web"], leaderboard=["a"], watched=["c"])
+    assert excluded(content) == {"web": [1, 4]}
+    assert content["members"][0]["images"] == 3
+
+
+@pytest.mark.parametrize("split", ["val", "public", "private"])
+def test_each_held_out_split_of_the_own_set_counts(tmp_path, split):
+    layout = Layout(tmp_path)
+    put(layout, "a", train="one two", **{split: "two"})
+    assert excluded(made(layout)) == {"a": [1]}
+
+
+def test_equal_training_images_stay(layout):
+    assert excluded(made(layout, members=["a"], leaderboard=["b"])) == {"a": []}
+
+
+def test_the_bytes_are_the_same_each_time(layout):
+    made(layout, members=["web", "a"], watched=["c"])
+    before = layout.corpus("base").read_bytes()
+    made(layout, members=["web", "a"], watched=["c"])
+    assert layout.corpus("base").read_bytes() == before
+
+
+def test_rows_for_training(layout):
+    rows = corpus_rows(made(layout, members=["b", "a", "c"]))
+    assert [(name, values.tolist()) for name, values in rows] == [
+        ("b", [0]),
+        ("a", [1, 2, 3]),
+        ("c", [0, 1]),
+    ]
+    assert all(values.dtype == np.int64 for _, values in rows)
+
+
+def test_members_without_an_image_are_not_among_the_rows(layout):
+    put(layout, "b", train="six", public="eight")
+    rows = corpus_rows(made(layout, members=["b", "a"]))
+    assert [name for name, _ in rows] == ["a"]
+
+
+def test_an_empty_corpus_is_refused(layout):
+    put(layout, "b", public="eight")
+    with pytest.raises(UserError, match=r"corpora\.base: no training image in b"):
+        made(layout, members=["b"])
+    assert not layout.corpus("base").exists()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"members": ["other"]}, {"leaderboard": ["a", "other"]}, {"watched": ["other"]}],
+    ids=["member", "scored", "watched"],
+)
+def test_a_missing_index_names_the_stage_that_makes_it(layout, settings):
+    with pytest.raises(UserError, match=r"other\.csv.*sslpipe subset other"):
+        made(layout, **settings)
+
+
+def test_an_unknown_name_lists_those_there_are(layout):
+    with pytest.raises(UserError, match=r"no corpus named 'bass'.*base"):
+        corpus.run(params(), layout, "bass")

@@ -1,0 +1,133 @@
+"""sslpipe subset: a tar of encoded images → packed pixels and their index."""
+
+import io
+import os
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sslpipe.data import raw
+from sslpipe.data.index import open_packed
+from sslpipe.errors import UserError
+from sslpipe.layout import Layout
+from sslpipe.params import load
+from sslpipe.schema import Dataset
+from sslpipe.stages import download, subset
+
+REAL = os.environ.get("SSLPIPE_TEST_IMAGES")
+
+
+PARAMS = load(Path(__file__).parents[2] / "presets/default.yaml")
+
+
+def params(path="mine", size=16, **settings):
+    mine = Dataset(source={"kind": "folder", "path": path}, **settings)
+    datasets = {**PARAMS.datasets, "mine": mine}
+    return PARAMS.model_copy(update={"image_size": size, "datasets": datasets})
+
+
+def png(value: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("L", (30, 20), value).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def layout(tmp_path):
+    layout = Layout(tmp_path)
+    members = [(f"all/{c}/{i:03}.png", png(i)) for c in ("cat", "dog") for i in range(100)]
+    members[7] = (members[7][0], b"broken")
+    raw.write(layout.raw("mine"), members)
+    return layout
+
+
+def test_digits_end_to_end(tmp_path):
+    layout = Layout(tmp_path)
+    download.run(params(), layout, "digits")
+    subset.run(params(), layout, "digits")
+    images, index = open_packed(layout, "digits")
+    assert images.shape == (1797, 16, 16, 3)
+    assert index.classes == tuple("0123456789")
+    assert not index.unreadable
+    sizes = [index.split_slice(s) for s in ("train", "val", "public", "private")]
+    assert sum(s.stop - s.start for s in sizes) == 1797
+    assert abs(sizes[0].stop - 0.6 * 1797) < 60
+    # nearest class mean in raw pixels is a good classifier of digits if labels fit images
+    pixels, labels = images.reshape(1797, -1).astype(float), index.all_labels
+    train = slice(0, sizes[0].stop)
+    means = np.stack([pixels[train][labels[train] == c].mean(0) for c in range(10)])
+    distances = ((pixels[train.stop :, None] - means) ** 2).sum(-1)
+    assert (distances.argmin(1) == labels[train.stop :]).mean() > 0.8
+
+
+def test_one_unreadable_image_is_left_out_and_said(layout, capsys):
+    subset.run(params(), layout, "mine")
+    images, index = open_packed(layout, "mine")
+    assert len(images) == 199
+    assert [entry.source_name for entry in index.unreadable] == ["all/cat/007.png"]
+    assert "1 of 200 images are unreadable" in capsys.readouterr().err
+    for entry in index.entries:
+        assert (images[entry.row] == int(entry.source_name[-7:-4])).all()
+
+
+def test_the_settings_reach_the_packing(layout):
+    with pytest.raises(UserError, match=r"datasets\.mine: 1 of 200 images are unreadable"):
+        subset.run(params(max_unreadable=0.001), layout, "mine")
+    assert not layout.packed_index("mine").exists()
+    subset.run(params(max_images_per_class=10, size=24), layout, "mine")
+    images, index = open_packed(layout, "mine")
+    assert images.shape[1:] == (24, 24, 3)
+    assert np.bincount(index.labels("train")).max() == 10
+    subset.run(params(labelled=False), layout, "mine")
+    index = open_packed(layout, "mine")[1]
+    assert index.classes == ()
+    assert len(index.labels("train")) == 199
+
+
+def test_crop_and_squash(tmp_path):
+    layout = Layout(tmp_path)
+    pixels = np.zeros((16, 48, 3), np.uint8)
+    pixels[:, 16:32] = 200
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    names = [f"{s}/{c}/1.png" for s in ("private", "public", "train", "val") for c in "ab"]
+    raw.write(layout.raw("mine"), [(name, file.getvalue()) for name in names])
+    subset.run(params(resize="crop"), layout, "mine")
+    assert (open_packed(layout, "mine")[0] == 200).all()
+    subset.run(params(resize="squash"), layout, "mine")
+    squashed = open_packed(layout, "mine")[0]
+    assert squashed.min() == 0
+    assert squashed.max() == 200
+
+
+def test_a_missing_tar_names_the_stage_that_makes_it(tmp_path):
+    with pytest.raises(UserError, match=r"mine\.tar.*sslpipe download mine"):
+        subset.run(params(), Layout(tmp_path), "mine")
+
+
+def test_an_unknown_name_lists_those_there_are(tmp_path):
+    with pytest.raises(UserError, match=r"no data set named 'mime'.*digits, mine"):
+        subset.run(params(), Layout(tmp_path), "mime")
+
+
+@pytest.mark.skipif(not REAL, reason="SSLPIPE_TEST_IMAGES does not name a folder of real zips")
+def test_a_real_zip(tmp_path):
+    """CIFAR-10 as NAME/{train,test}/<class>/<file>.jpg: 5,000 and 1,000 images."""
+    path = Path(REAL).resolve() / "cifar10.zip"
+    if not path.exists():
+        pytest.skip(f"{path} is missing")
+    layout, settings = Layout(tmp_path), params(str(path), size=32)
+    download.run(settings, layout, "mine")
+    subset.run(settings, layout, "mine")
+    images, index = open_packed(layout, "mine")
+    assert len(index) == 6000
+    assert len(index.classes) == 10
+    sizes = Counter(index.all_splits.tolist())
+    assert abs(sizes["train"] - 4500) < 100
+    assert abs(sizes["public"] - 500) < 80
+    assert sizes["public"] + sizes["private"] == 1000
+    assert (np.bincount(index.labels("train")) > 400).all()
+    assert 80 < images.mean() < 160

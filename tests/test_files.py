@@ -1,0 +1,43 @@
+import os
+import stat
+
+import pytest
+
+from sslpipe.files import atomic, read_json, sha256, write_bytes, write_json, write_text
+
+
+def test_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "folder/file.txt"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError), atomic(path) as file:
+        file.write(b"new")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_replaces_a_read_only_link_without_touching_its_twin(tmp_path):
+    """DVC's cache may hold the same inode: writing into it would damage the cache."""
+    cached, path = tmp_path / "cached", tmp_path / "out"
+    cached.write_text("cached")
+    cached.chmod(stat.S_IRUSR)
+    os.link(cached, path)
+    write_text(path, "new")
+    assert cached.read_text() == "cached"
+    assert path.read_text() == "new"
+
+
+def test_permissions_follow_the_umask(tmp_path):
+    write_bytes(tmp_path / "a", b"")
+    (tmp_path / "b").write_bytes(b"")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_json_and_checksum(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"x": 1.5, "name": "é"})
+    assert read_json(path) == {"x": 1.5, "name": "é"}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"x": float("nan")})
+    write_bytes(path, b"abc")
+    assert sha256(path).startswith("ba7816bf8f01cfea")

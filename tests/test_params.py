@@ -1,0 +1,145 @@
+import copy
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from sslpipe.errors import UserError
+from sslpipe.params import check, json_schema, load, most_train_images, resolve
+
+ROOT = Path(__file__).resolve().parent.parent
+PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
+
+
+@pytest.fixture
+def content():
+    return yaml.safe_load((ROOT / "presets/default.yaml").read_text())
+
+
+def put(content, path, value):
+    *parents, last = path.split(".")
+    for parent in parents:
+        content = content[parent]
+    content[last] = value
+
+
+@pytest.mark.parametrize("path", [*PRESETS, ROOT / "params.yaml"], ids=lambda p: p.stem)
+def test_presets_are_valid_for_both_checks(path):
+    params = load(path)
+    for run in params.runs:
+        resolve(params, run)
+    jsonschema.validate(yaml.safe_load(path.read_text()), json_schema())
+
+
+def test_committed_schema_is_current():
+    committed = json.loads((ROOT / "workflow/params.schema.json").read_text())
+    assert committed == json_schema(), "run: sslpipe schema > workflow/params.schema.json"
+
+
+MISTAKES = [
+    ("pretrain.epocs", 3, "pretrain.epocs: unknown key; allowed: epochs, batch_size,"),
+    ("extra", 3, "extra: unknown key; allowed: image_size, datasets,"),
+    ("methods.moco.lr", "fast", "methods.moco.lr: input should be a valid number"),
+    ("methods.moco.lr", -1, "methods.moco.lr: input should be greater than 0 (got -1)"),
+    ("runs.moco_resnet18.queu", 3, "runs.moco_resnet18.queu: unknown key; allowed: method,"),
+    ("runs.moco_resnet18.queue", "x", "runs.moco_resnet18.queue: input should be a valid integer"),
+    ("runs.moco_resnet18.views", {"locl": 2}, "runs.moco_resnet18.views.locl: unknown key"),
+    ("runs.simclr_resnet18.queue", 64, "runs.simclr_resnet18.queue: unknown key"),
+    ("runs.moco_resnet18.corpus", "all", "runs.moco_resnet18.corpus: no corpus 'all'; there are: "),
+    ("runs.moco_resnet18.method", "dino", "runs.moco_resnet18.method: input should be 'simclr'"),
+    ("runs.moco_resnet18.queue", 10**6, "runs.moco_resnet18: queue 1000000 is larger than corpus"),
+    ("runs.moco_resnet18.batch_size", 100, "runs.moco_resnet18: batch_size 100 must be a multiple"),
+    ("runs.moco_resnet18.batch_size", 8192, "batch_size 8192 is larger than corpus 'base'"),
+    ("runs.moco_resnet18.queue", 128, "queue 128 is smaller than the 256 keys of one step"),
+    ("runs.chance", {"method": "random", "backbone": "pixels", "corpus": "base"}, "runs.chance: "),
+    ("runs.a-b", {"method": "random", "backbone": "pixels", "corpus": "base"}, "runs.a-b: name"),
+    ("runs.raw_pixels.method", "byol", "runs.raw_pixels.backbone: pixels cannot be trained"),
+    ("leaderboard", ["cub"], "leaderboard.0: no data set 'cub'; there are: photo_patches, digits"),
+    ("leaderboard", [], "leaderboard: list should have at least 1 item"),
+    ("corpora.base.datasets", ["cub"], "corpora.base.datasets.0: no data set 'cub'"),
+    ("datasets.digits.source", "cifar", "datasets.digits.source: "),
+    ("datasets.digits.source", {"kind": "folder"}, "datasets.digits.source.path: field required"),
+    ("datasets.digits.splits", {"val": 0.4, "public": 0.4, "private": 0.4}, "must leave a share"),
+    ("datasets.digits.labelled", False, "leaderboard.1: 'digits' has no labels"),
+    ("pretrain.views.scale", [1.0, 0.2], "pretrain.views.scale: lowest first: [0.2, 1.0]"),
+    ("pretrain.views.blur_kernel", 4, "pretrain.views.blur_kernel: must be odd"),
+    ("pretrain.online.datasets", ["cub"], "pretrain.online.datasets.0: no labelled data set 'cub'"),
+    ("evaluate.knn.k", 0, "evaluate.knn.k: input should be greater than or equal to 1 (got 0)"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), MISTAKES)
+def test_a_mistake_is_one_line_with_its_path(content, path, value, message):
+    put(content, path, value)
+    with pytest.raises(UserError) as caught:
+        check(content)
+    lines = str(caught.value).splitlines()
+    assert any(message in line for line in lines), lines
+    assert all(line.startswith("params.yaml: ") for line in lines)
+
+
+def test_every_mistake_is_told_at_once(content):
+    put(content, "pretrain.epocs", 3)
+    put(content, "evaluate.knn.k", 0)
+    with pytest.raises(UserError) as caught:
+        check(content)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_a_method_that_is_used_must_be_listed(content):
+    del content["methods"]["random"]
+    with pytest.raises(UserError, match=r"methods\.random: missing"):
+        check(content)
+
+
+def test_a_key_that_stands_twice(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "presets/default.yaml").read_text() + "\nimage_size: 64\n")
+    with pytest.raises(UserError, match="'image_size' stands twice"):
+        load(path)
+
+
+def test_no_file_and_no_yaml(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        load(tmp_path / "params.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [1\n")
+    with pytest.raises(UserError, match="not valid YAML"):
+        load(tmp_path / "bad.yaml")
+
+
+def test_numbers_in_scientific_notation_are_numbers(tmp_path):
+    path = tmp_path / "params.yaml"
+    text = (ROOT / "presets/default.yaml").read_text()
+    path.write_text(text.replace("lr: 1.0e-3", "lr: 1e-3", 1))
+    assert load(path).methods.simclr.lr == 1e-3
+
+
+def test_overrides_reach_method_and_pretrain_and_nested_keys(content):
+    content["runs"]["x"] = {
+        "method": "moco",
+        "backbone": "resnet18",
+        "corpus": "base",
+        "lr": 0.5,
+        "epochs": 3,
+        "projector": {"output": 64},
+        "views": {"local": 4},
+    }
+    params = check(content)
+    run, base = resolve(params, "x"), resolve(params, "moco_resnet18")
+    assert (run.settings.lr, run.pretrain.epochs) == (0.5, 3)
+    assert run.settings.projector.output == 64
+    assert run.settings.projector.hidden == base.settings.projector.hidden
+    assert run.pretrain.views == base.pretrain.views.model_copy(update={"local": 4})
+    assert params.methods.moco.lr != 0.5
+
+
+def test_size_of_a_corpus_is_bounded_before_any_download(content):
+    content["datasets"]["mine"] = {"source": {"kind": "folder", "path": "x"}}
+    content["corpora"]["more"] = {"datasets": ["photo_patches", "digits"]}
+    content["corpora"]["unknown"] = {"datasets": ["digits", "mine"]}
+    params = check(copy.deepcopy(content))
+    assert most_train_images(params, "base") == 4000
+    assert most_train_images(params, "more") == 4000 + 1797
+    assert most_train_images(params, "unknown") is None

@@ -1,0 +1,199 @@
+"""A training that was interrupted anywhere ends with the same bytes as one that was not."""
+
+import os
+import signal
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save
+
+from sslpipe import schema
+from sslpipe.errors import Interrupted, UserError
+from sslpipe.methods.method import Method
+from sslpipe.schema import ResolvedRun
+from sslpipe.training import loop
+from sslpipe.training.checkpoint import RunState
+from sslpipe.training.online import Watched
+
+CPU = torch.device("cpu")
+TIMES = ["images_per_s", "data_wait", "resumed"]
+HEAD = schema.Projector(hidden=16, output=8)
+SETTINGS = {
+    "simclr": schema.SimCLR(projector=HEAD),
+    "moco": schema.MoCo(projector=HEAD, queue=32, bn_groups=2),
+    "byol": schema.BYOL(projector=HEAD, predictor_hidden=16),
+}
+
+
+def images(number=40):
+    draw = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (number, 16, 16, 3), generator=draw, dtype=torch.uint8)
+
+
+def make_run(method="moco", **changes):
+    pretrain = schema.Pretrain(
+        epochs=2,
+        batch_size=8,
+        checkpoint_minutes=changes.pop("checkpoint_minutes", 60),
+        views=schema.Views(local=1, local_size=8),
+        online=schema.Online(datasets=["random"], knn_every=1, probe_every=2),
+        **changes,
+    )
+    return ResolvedRun(
+        name="x",
+        method=method,
+        backbone="resnet18",
+        corpus="c",
+        image_size=16,
+        settings=SETTINGS[method],
+        pretrain=pretrain,
+    )
+
+
+def watched():
+    pixels, labels = images().numpy(), np.arange(40) % 4
+    return [Watched("random", pixels[:30], labels[:30], pixels[30:], labels[30:], 4)]
+
+
+def train(run, folder):
+    with RunState(folder / run.method, "f") as state:
+        return loop.train(run, images(), watched(), state, device=CPU, autocast=None)
+
+
+def encoder_bytes(trained):
+    return save({k: v.contiguous() for k, v in trained.encoder.state_dict().items()})
+
+
+def assert_same(actual, expected):
+    assert encoder_bytes(actual) == encoder_bytes(expected)
+    pd.testing.assert_frame_equal(
+        actual.history.drop(columns=TIMES), expected.history.drop(columns=TIMES), check_exact=True
+    )
+
+
+@pytest.mark.parametrize("method", SETTINGS)
+def test_interrupted_by_a_signal(method, tmp_path, monkeypatch):
+    run = make_run(method)
+    expected = train(run, tmp_path / "whole")
+    assert expected.history["resumed"].tolist() == [0, 0]
+    assert expected.history["knn_random"].notna().all()
+    assert expected.history["probe_random"].notna().tolist() == [False, True]
+
+    stops = iter([0, 3, 4, 8])
+    stop_at = next(stops)
+    after_step = loop.METHODS[method].after_step
+
+    def interrupt(self, step):
+        after_step(self, step)
+        if step.index == stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(loop.METHODS[method], "after_step", interrupt)
+    for _ in range(4):
+        with pytest.raises(Interrupted) as caught:
+            train(run, tmp_path / "cut")
+        assert caught.value.exit_code == 128 + signal.SIGTERM
+        stop_at = next(stops, None)
+    actual = train(run, tmp_path / "cut")
+    assert_same(actual, expected)
+    assert actual.progress.resumed == 4
+    assert actual.history["resumed"].tolist() == [1, 1]
+
+
+def test_killed_between_checkpoints(tmp_path, monkeypatch):
+    """Without a warning: what was trained since the last checkpoint is trained again."""
+    run = make_run()
+    expected = train(run, tmp_path / "whole")
+    every_step = make_run(checkpoint_minutes=0)
+    after_step = Method.after_step
+
+    class Killed(BaseException):
+        pass
+
+    for kill_at, settings in ((2, every_step), (7, run)):
+
+        def kill(self, step, kill_at=kill_at):
+            after_step(self, step)
+            loop_after(self, step)
+            if step.index == kill_at:
+                raise Killed
+
+        with monkeypatch.context() as patched:
+            loop_after = loop.METHODS["moco"].after_step
+            patched.setattr(loop.METHODS["moco"], "after_step", kill)
+            with pytest.raises(Killed):
+                train(settings, tmp_path / "cut")
+    assert_same(train(run, tmp_path / "cut"), expected)
+
+
+def test_history_has_the_promised_columns(tmp_path):
+    history = train(make_run("byol"), tmp_path).history
+    assert list(history) == [
+        "epoch", "step", "loss", "lr", "images_per_s", "data_wait", "z_std", "z_rank", "resumed",
+        "knn_random", "probe_random",
+    ]  # fmt: skip
+    assert history["step"].tolist() == [5, 10]
+    assert (history["data_wait"].between(0, 1)).all()
+
+
+def test_worker_processes_change_nothing(tmp_path):
+    alone = train(make_run("simclr"), tmp_path / "alone")
+    views = schema.Views(local=1, local_size=8, workers=2)
+    run = make_run("simclr")
+    run = run.model_copy(update={"pretrain": run.pretrain.model_copy(update={"views": views})})
+    assert_same(train(run, tmp_path / "workers"), alone)
+
+
+def test_divergence_is_one_clear_line_and_keeps_the_history(tmp_path, monkeypatch):
+    run = make_run("simclr")
+    loss = loop.METHODS["simclr"].loss
+
+    def diverge(self, views, local_views, step):
+        output = loss(self, views, local_views, step)
+        factor = float("nan") if step.index == 7 else 1.0
+        return type(output)(output.loss * factor, output.embedding)
+
+    monkeypatch.setattr(loop.METHODS["simclr"], "loss", diverge)
+    with pytest.raises(UserError, match=r"x: the loss is not finite at step 8; lower lr"):
+        train(run, tmp_path)
+    assert len(pd.read_csv(tmp_path / "simclr/f/history.csv")) == 1
+
+
+def test_a_collapsed_run_stops(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "feature_std", lambda embedding: 1e-9)
+    run = make_run("byol")
+    run = run.model_copy(update={"pretrain": run.pretrain.model_copy(update={"epochs": 9})})
+    with pytest.raises(UserError, match="x: collapsed at epoch 3"):
+        train(run, tmp_path)
+    assert len(pd.read_csv(tmp_path / "byol/f/history.csv")) == 3
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    run = make_run("simclr")
+    train(run, tmp_path)
+    path = tmp_path / "simclr/f/checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(UserError, match="damaged checkpoint"):
+        train(run, tmp_path)
+
+
+def test_two_processes_cannot_train_one_run(tmp_path):
+    with (
+        RunState(tmp_path / "x", "f"),
+        pytest.raises(UserError, match="another process"),
+        RunState(tmp_path / "x", "f"),
+    ):
+        pass
+
+
+def test_corpus_too_small_for_batch_or_queue(tmp_path):
+    run = make_run("simclr")
+    big = run.model_copy(update={"pretrain": run.pretrain.model_copy(update={"batch_size": 64})})
+    with pytest.raises(UserError, match=r"batch_size 64 is larger than corpus 'c' \(40 images\)"):
+        train(big, tmp_path)
+    run = make_run("moco")
+    settings = run.settings.model_copy(update={"queue": 64})
+    with pytest.raises(UserError, match=r"queue 64 is larger than corpus 'c' \(40 images\)"):
+        train(run.model_copy(update={"settings": settings}), tmp_path)
