@@ -1,6 +1,5 @@
 # make        install into .venv, run the experiment of params.yaml, print the leaderboard
 # make test   run the whole test suite
-# make lint   check style: ruff, snakefmt, snakemake --lint
 # make clean  remove the environment (results stay)
 
 VENV := .venv
@@ -28,7 +27,6 @@ lint: $(VENV)/installed-dev
 	ruff check .
 	ruff format --check .
 	snakefmt --check workflow
-	snakemake --lint
 
 clean:
 	rm -rf $(VENV)

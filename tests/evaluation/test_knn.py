@@ -140,13 +140,16 @@ def test_small_memory_changes_nothing(monkeypatch):
 
 
 def test_reduced_precision_of_training_does_not_leak_in():
-    bank, queries = features(800, 256), features(50, 256, seed=2)
+    # Nearly parallel features: bfloat16 cannot tell the neighbours apart.
+    bank, queries = features(800, 256) + 4, features(50, 256, seed=2) + 4
     expected = nearest(bank, queries, 20)
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
     try:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             found = nearest(bank, queries, 20)
+        with knn.full_float32():
+            assert torch.get_float32_matmul_precision() == "highest"
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision(before)
@@ -158,6 +161,11 @@ def test_order_of_equal_negative_and_zero_similarities():
     similarity, index = nearest(bank, torch.tensor([[1.0, 0.0]]), 4)
     assert index.tolist() == [[1, 2, 3, 0]]
     assert similarity[0].tolist() == sorted(similarity[0].tolist(), reverse=True)
+
+
+def test_zeros_of_either_sign_are_equal():
+    similarity, position = torch.tensor([[0.0, -0.0, -1.0]]), torch.tensor([[5, 3, 1]])
+    assert knn._first(similarity, position, 3)[1].tolist() == [[3, 5, 1]]
 
 
 @pytest.mark.parametrize(

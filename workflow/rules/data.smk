@@ -3,11 +3,11 @@ rule download:
         code("data/sources"),
     output:
         "data/raw/{dataset}.tar",
-    params:
-        source=settings("datasets", "{dataset}", "source"),
     log:
         "logs/download/{dataset}.log",
     retries: 2
+    params:
+        source=settings("datasets", "{dataset}", "source"),
     shell:
         "sslpipe download {wildcards.dataset} 2>&1 | tee {log}"
 
@@ -19,12 +19,12 @@ rule subset:
     output:
         "data/packed/{dataset}.npy",
         "data/packed/{dataset}.csv",
-    params:
-        image_size=config["image_size"],
-        dataset=settings("datasets", "{dataset}"),
     log:
         "logs/subset/{dataset}.log",
     threads: workflow.cores
+    params:
+        image_size=config["image_size"],
+        dataset=settings("datasets", "{dataset}"),
     shell:
         "sslpipe subset {wildcards.dataset} 2>&1 | tee {log}"
 
@@ -41,12 +41,12 @@ rule corpus:
         ),
     output:
         "data/corpora/{corpus}.json",
+    log:
+        "logs/corpus/{corpus}.log",
     params:
         corpus=settings("corpora", "{corpus}"),
         leaderboard=config["leaderboard"],
         watched=config["pretrain"]["online"]["datasets"],
         image_size=config["image_size"],
-    log:
-        "logs/corpus/{corpus}.log",
     shell:
         "sslpipe corpus {wildcards.corpus} 2>&1 | tee {log}"

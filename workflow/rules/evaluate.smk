@@ -26,10 +26,10 @@ rule evaluate:
         "data/embeddings/{run}/{dataset}.npz",
     output:
         "reports/metrics/{dataset}/{run}.json",
-    params:
-        evaluate=config["evaluate"],
     log:
         "logs/evaluate/{run}_{dataset}.log",
     threads: config["pretrain"].get("threads") or workflow.cores
+    params:
+        evaluate=config["evaluate"],
     shell:
         "sslpipe evaluate {wildcards.run} {wildcards.dataset} 2>&1 | tee {log}"

@@ -6,15 +6,17 @@ rule pretrain:
         "data/runs/{run}/encoder.safetensors",
         "reports/history/{run}.csv",
         "reports/pretrain/{run}.json",
-    params:
-        run=settings("runs", "{run}"),
-        method=lambda wildcards: config["methods"][config["runs"][wildcards.run]["method"]],
-        pretrain=config["pretrain"],
-        image_size=config["image_size"],
     log:
         "logs/pretrain/{run}.log",
     threads: config["pretrain"].get("threads") or workflow.cores
     resources:
         gpu=1,
+    params:
+        run=settings("runs", "{run}"),
+        method=lambda wildcards: config["methods"][
+            config["runs"][wildcards.run]["method"]
+        ],
+        pretrain=config["pretrain"],
+        image_size=config["image_size"],
     shell:
         "sslpipe pretrain {wildcards.run} 2>&1 | tee {log}"

@@ -12,11 +12,11 @@ rule leaderboard:
         "reports/leaderboard.md",
         "reports/leaderboard.csv",
         "reports/leaderboard.json",
+    log:
+        "logs/leaderboard.log",
     params:
         leaderboard=config["leaderboard"],
         runs=config["runs"],
-    log:
-        "logs/leaderboard.log",
     shell:
         "sslpipe leaderboard 2>&1 | tee {log}"
 
@@ -32,10 +32,10 @@ rule figures:
         "reports/figures/accuracy.svg",
         "reports/figures/loss.png",
         "reports/figures/loss.svg",
+    log:
+        "logs/figures.log",
     params:
         leaderboard=config["leaderboard"],
         runs=config["runs"],
-    log:
-        "logs/figures.log",
     shell:
         "sslpipe figures 2>&1 | tee {log}"
