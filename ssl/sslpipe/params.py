@@ -33,15 +33,19 @@ def load(path: Path) -> Params:
 
     Raises UserError with one line for each mistake: the key's path and what is allowed.
     """
+    return check(read(path), str(path))
+
+
+def read(path: Path) -> Any:
+    """The file's content as plain values. Raises UserError when there is none or it is not YAML."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such file; run from the project's root, or copy one from presets/"
         ) from None
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    return check(content, str(path))
 
 
 def check(content: Any, where: str = "params.yaml") -> Params:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sslpipe.data.choose import choose
 from sslpipe.data.raw import Member
-from sslpipe.data.splits import SPLITS
+from sslpipe.data.splits import SPLITS, share
 from sslpipe.errors import UserError
 from sslpipe.schema import Dataset
 
@@ -57,8 +57,15 @@ def test_max_images_per_class_grows_by_adding():
         for n in (20, 40)
     )
     assert smaller < larger
-    numbers = sorted(int(name[-7:-4]) for name in smaller if name.startswith("all/a"))
-    assert numbers != list(range(len(numbers)))  # not simply the first names
+
+
+def test_max_images_per_class_takes_neither_the_first_names_nor_the_lowest_split_hashes():
+    everything = [c.member.name for c in choose(members(MANY), dataset()) if c.split == "train"]
+    limited = choose(members(MANY), dataset(max_images_per_class=20))
+    kept = {c.member.name for c in limited if c.split == "train" and c.class_name == "a"}
+    of_class = [name for name in everything if name.startswith("all/a")]
+    assert len(kept & set(of_class[:20])) < 15
+    assert len(kept & set(sorted(of_class, key=share)[:20])) < 15
 
 
 def test_unlabelled_sets_are_all_train_and_carve_nothing():

@@ -165,7 +165,9 @@ def test_markdown_says_whether_training_helped():
     baseline_only = {("zoo", "untrained"): cell(0.4)}
     assert "nothing to compare" in as_markdown(baseline_only, PRETRAIN)
     level = {("zoo", "untrained"): cell(0.4), ("zoo", "slow_moco"): cell(0.4)}
-    assert "it equals the random encoder" in as_markdown(level, PRETRAIN)
+    text = as_markdown(level, PRETRAIN)
+    assert "it equals the random encoder" in text
+    assert all("**" not in line for line in text.splitlines() if line.startswith("| `untrained`"))
 
 
 def test_the_strongest_of_several_random_encoders_is_the_rival():

@@ -26,7 +26,7 @@ def test_every_backend_gives_views_of_their_own_sizes(backend):
 
 
 def test_views_are_numbered_through_and_drawn_from_their_policy():
-    images = photographs(6, 48, 48)
+    images = photographs(6, 48, 64)
     indices = torch.arange(100, 106)
     crop = MultiCrop("batched", GLOBAL, LOCAL, locals=2)
     global_views, local_views = crop(images, indices=indices, **KEY)
@@ -64,3 +64,17 @@ def test_an_unknown_backend_is_refused_with_the_names():
 def test_a_negative_number_of_locals_is_refused():
     with pytest.raises(ValueError, match="locals"):
         MultiCrop("batched", GLOBAL, LOCAL, locals=-1)
+
+
+def test_batched_views_are_one_graph_without_a_wait_for_the_device():
+    """A `nonzero` or `.item()` would break the graph; the compiler's own code is not under test."""
+    images, indices = photographs(4, 24, 24), torch.arange(4)
+    crop = MultiCrop("batched", replace(GLOBAL, size=16), replace(LOCAL, size=12), locals=1)
+    compiled = torch.compile(
+        lambda x, i: crop(x, indices=i, **KEY), backend="eager", fullgraph=True
+    )
+    for group, expected in zip(
+        compiled(images, indices), crop(images, indices=indices, **KEY), strict=True
+    ):
+        for view, other in zip(group, expected, strict=True):
+            torch.testing.assert_close(view, other, rtol=0, atol=1e-5)

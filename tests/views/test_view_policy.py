@@ -46,7 +46,13 @@ def _distance(a: torch.Tensor, b: torch.Tensor) -> float:
 
 @pytest.mark.parametrize(
     "height, width, scale",
-    [(96, 96, (0.2, 1.0)), (60, 90, (0.2, 1.0)), (64, 64, (0.05, 0.2)), (40, 64, (0.9, 1.0))],
+    [
+        (96, 96, (0.2, 1.0)),
+        (60, 90, (0.2, 1.0)),
+        (64, 64, (0.05, 0.2)),
+        (40, 64, (0.9, 1.0)),
+        (9, 9, (0.5, 1.0)),  # whole sides are common
+    ],
 )
 def test_crops_are_distributed_as_torchvisions(height, width, scale):
     count = 4000
@@ -120,6 +126,18 @@ def test_rates_and_sigma_are_the_policys():
     # The decisions are independent of each other.
     decisions = torch.stack([p.flip, p.jitter, p.grayscale, p.blur]).double()
     assert (torch.corrcoef(decisions) - torch.eye(4)).abs().max() < 4 / count**0.5
+
+
+def test_the_draws_are_independent_of_each_other():
+    count = 20_000
+    p = draw(POLICY, indices=torch.arange(count), **KEY)
+    columns = [p.top / (61 - p.height), p.left / (91 - p.width), p.flip, p.jitter]
+    columns += [p.grayscale, p.blur, p.sigma, *p.factors.T]
+    # The slot of each operation; the last follows from the other three.
+    columns += [*p.order.argsort(dim=1).T[:3]]
+    correlation = torch.corrcoef(torch.stack([column.double() for column in columns]))
+    correlation[-3:, -3:] = torch.eye(3)
+    assert (correlation - torch.eye(len(columns))).abs().max() < 4.5 / count**0.5
 
 
 def test_never_and_always():

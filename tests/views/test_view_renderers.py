@@ -119,6 +119,16 @@ def test_views_are_finite_and_in_range(backend):
     assert torch.equal(images, before)
 
 
+@pytest.mark.parametrize("backend", [batched_views, torchvision_views, kornia_views])
+@pytest.mark.parametrize("size", [20, 48])
+def test_white_stays_white(backend, size):
+    """Up to the edge, and never above 1 by rounding."""
+    policy = ViewPolicy(size=size, scale=(0.5, 1.0), jitter=0.0, blur=0.9)
+    images = torch.full((100, 30, 30, 3), 255, dtype=torch.uint8)
+    views = backend.render(images, drawn(policy, images), policy)
+    assert views.max() <= 1 and views.min() > 1 - 1e-3
+
+
 def test_batched_keeps_float32_under_autocast():
     policy = ViewPolicy(size=32)
     images = photographs(8, 40, 40)

@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 PRODUCT_ERROR = 1e-5
 # Candidates kept beyond k by the float32 pass, so that the exact pass almost always has enough.
 SPARE_CANDIDATES = 16
-# What the temporary tensors of one chunk may take, in bytes.
+# What each temporary tensor of one chunk may take, in bytes.
 CHUNK_BYTES = 128 * 2**20
 
 
@@ -47,7 +47,7 @@ def nearest(
     bank (M, D), queries (Q, D): any float type, on one device, not normalised.
     bank_labels (M,) int: breaks ties between equally near rows; without it the lower row wins.
     exclude_self: bank and queries are the same images in the same order; no image finds itself.
-    chunk: queries at a time; by default as many as keep the temporary tensors near 128 MiB.
+    chunk: queries at a time; by default as many as keep each temporary tensor below 128 MiB.
 
     Returns similarity (Q, k) float32 and index (Q, k) int64 into bank, nearest first; ties by lower
     label, then by lower index. A fast float32 product proposes candidates; their similarities are
@@ -64,8 +64,7 @@ def nearest(
     position = torch.argsort(order) if exclude_self else None
     width = min(k + SPARE_CANDIDATES, len(bank))
     if chunk is None:
-        row_bytes = 12 * (len(bank) + width * bank.shape[1])
-        chunk = max(1, CHUNK_BYTES // row_bytes)
+        chunk = _at_a_time(4 * len(bank))
 
     found = [
         _nearest_of_chunk(
@@ -117,6 +116,10 @@ def vote(
     return scores
 
 
+def _at_a_time(row_bytes: int) -> int:
+    return max(1, CHUNK_BYTES // row_bytes)
+
+
 def _check(
     bank: Tensor, queries: Tensor, k: int, exclude_self: bool, bank_labels: Tensor | None
 ) -> None:
@@ -143,19 +146,27 @@ def _nearest_of_chunk(
     if own is not None:
         rough.scatter_(1, own[:, None], -torch.inf)
     rough, candidate = rough.topk(width, dim=1)
-    exact = torch.bmm(bank[candidate].double(), queries.double()[:, :, None]).squeeze(2).float()
-    exact = exact.masked_fill(rough == -torch.inf, -torch.inf)
+    exact = _in_float64(bank, queries, candidate).masked_fill(rough == -torch.inf, -torch.inf)
     similarity, index = _first(exact, candidate, k)
 
     # Where even the last candidate could be as near as the k-th neighbour, so could rows not
     # proposed.
     unsure = rough[:, -1] >= similarity[:, -1] - 2 * PRODUCT_ERROR
     if width < len(bank) and bool(unsure.any()):
-        row = unsure.nonzero().squeeze(1)
-        similarity[row], index[row] = _nearest_in_float64(
-            bank, queries[row], k, None if own is None else own[row]
-        )
+        for row in unsure.nonzero().squeeze(1).split(_at_a_time(8 * len(bank))):
+            similarity[row], index[row] = _nearest_in_float64(
+                bank, queries[row], k, None if own is None else own[row]
+            )
     return similarity, index
+
+
+def _in_float64(bank: Tensor, queries: Tensor, candidate: Tensor) -> Tensor:
+    """Similarity (B, w) float32 of queries (B, D) to their candidates (B, w), rounded once."""
+    rows = _at_a_time(8 * candidate.shape[1] * bank.shape[1])
+    pieces = zip(queries.double().split(rows), candidate.split(rows), strict=True)
+    return torch.cat(
+        [torch.bmm(bank[index].double(), query[:, :, None]).squeeze(2) for query, index in pieces]
+    ).float()
 
 
 def _nearest_in_float64(
@@ -164,7 +175,7 @@ def _nearest_in_float64(
     """As `_nearest_of_chunk`, with every row compared exactly: for very many near-ties."""
     exact = queries.new_empty(len(queries), len(bank))
     queries = queries.double()
-    rows = max(1, CHUNK_BYTES // (8 * (bank.shape[1] + len(queries))))
+    rows = _at_a_time(8 * (bank.shape[1] + len(queries)))
     for start in range(0, len(bank), rows):
         exact[:, start : start + rows] = queries @ bank[start : start + rows].double().T
     if own is not None:

@@ -1,0 +1,74 @@
+"""Which images of a source are packed, in which split, with which label."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sslpipe.data.raw import LOOSE, Member
+from sslpipe.data.splits import SPLITS, assign, share
+from sslpipe.errors import UserError
+from sslpipe.progress import say
+from sslpipe.schema import Dataset
+
+
+class Choice(NamedTuple):
+    """An image to be packed. Unlabelled: label -1, class_name ''."""
+
+    member: Member
+    split: str
+    label: int
+    class_name: str
+
+
+def choose(members: Sequence[Member], dataset: Dataset) -> list[Choice]:
+    """Apply labels, splits and limits; sorted by split, then by name.
+
+    max_classes keeps the first class folders in alphabetical order. max_images_per_class limits
+    the train images of each class folder (held-out ones all stay): those with the smallest hash
+    of their names, so that the choice is stable. Labels are positions in the sorted class names.
+    Nothing is carved from an unlabelled set, as it is never scored.
+
+    Raises UserError when a labelled set has fewer than two classes.
+    """
+    if dataset.labelled:
+        members = _in_class_folders(members)
+    kept = sorted({member.class_name for member in members})[: dataset.max_classes]
+    if dataset.labelled and len(kept) < 2:
+        raise UserError(
+            f"a labelled set needs two classes or more; there are: {', '.join(kept) or 'none'}"
+        )
+    labels = {class_name: label for label, class_name in enumerate(kept)}
+    given_by_source = {member.split for member in members}
+    chosen = []
+    for member in members:
+        if member.class_name not in labels:
+            continue
+        split = "train"
+        if dataset.labelled or member.split not in ("all", "train"):
+            split = assign(member.name, member.split, given_by_source, dataset.splits)
+        label = labels[member.class_name] if dataset.labelled else -1
+        chosen.append(Choice(member, split, label, member.class_name if dataset.labelled else ""))
+    chosen = _limited(chosen, dataset.max_images_per_class)
+    return sorted(chosen, key=lambda choice: (SPLITS.index(choice.split), choice.member.name))
+
+
+def _in_class_folders(members: Sequence[Member]) -> list[Member]:
+    inside = [member for member in members if member.class_name != LOOSE]
+    if len(inside) < len(members):
+        say(f"left out {len(members) - len(inside)} images outside class folders")
+    return inside
+
+
+def _limited(chosen: list[Choice], limit: int | None) -> list[Choice]:
+    if limit is None:
+        return chosen
+    train = defaultdict(list)
+    for choice in chosen:
+        if choice.split == "train":
+            train[choice.member.class_name].append(choice)
+    kept = [choice for choice in chosen if choice.split != "train"]
+    for choices in train.values():
+        # not the number that drew the split: the purpose makes the two independent
+        choices.sort(key=lambda choice: share(choice.member.name, "limit:"))
+        kept.extend(choices[:limit])
+    return kept

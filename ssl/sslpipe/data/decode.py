@@ -1,0 +1,127 @@
+"""Any image file → S×S RGB pixels."""
+
+import hashlib
+import io
+import re
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+# Pillow also opens documents and programs' inputs (EPS starts Ghostscript): those are no images.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation → what makes the image upright."""
+ORIENTATION = 0x0112
+
+
+class Decoded(NamedTuple):
+    """pixels: S·S·3 bytes and their sha256; or, for an unreadable image, empty and the reason."""
+
+    pixels: bytes
+    sha256: str
+    error: str
+
+
+Batch = tuple[str, list[tuple[int, int]], int, str]
+"""A file that holds encoded images; (offset, length) of some; side in pixels; how to resize."""
+
+
+def decode_batch(batch: Batch) -> list[Decoded]:
+    """Decode some images of a file. Stands here, where a new process imports little."""
+    path, places, size, resize = batch
+    decoded = []
+    with Path(path).open("rb") as file:
+        for offset, length in places:
+            file.seek(offset)
+            decoded.append(decode(file.read(length), size, resize))
+    return decoded
+
+
+def decode(content: bytes, size: int, resize: str) -> Decoded:
+    """Decode and resize one encoded image; never raises for bad content."""
+    try:
+        pixels = to_pixels(content, size, resize).tobytes()
+    except Exception as error:  # Pillow's decoders raise nearly everything on broken files
+        return Decoded(b"", "", _reason(error))
+    return Decoded(pixels, hashlib.sha256(pixels).hexdigest(), "")
+
+
+def to_pixels(content: bytes, size: int, resize: str) -> np.ndarray:
+    """uint8 (size, size, 3). The first frame, upright, transparency on white, antialiased.
+
+    resize: `squash` both sides to `size`, or `crop` the central square. The filter is Pillow's
+    BILINEAR, a triangle whose width grows with the reduction, as in torchvision.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about metadata and palettes: nothing to be done
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            # A JPEG decodes faster at ½, ¼, ⅛; twice the target leaves the filter its work.
+            image.draft(None, (2 * size, 2 * size))
+            image.load()
+            upright = _upright(image)
+            return np.asarray(_resized(_rgb(upright), size, resize))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        orientation = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # broken metadata do not make the pixels unreadable
+        orientation = 1
+    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        return Image.fromarray(_eight_bits(np.asarray(image), image.mode)).convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    image = image.convert("RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
+
+
+def _eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
+    """Grey values of more than 8 bits → uint8 (H, W).
+
+    Integers are taken as 16 bits, floats as 0 … 1 or else 0 … 255; values outside are stretched
+    from lowest to highest.
+    """
+    values = values.astype(np.float64)
+    low, high = values.min(), values.max()
+    if not np.isfinite(low + high):
+        raise ValueError("pixels that are not finite numbers")
+    tops = (1.0, 255.0) if mode == "F" else (65535.0,)
+    for top in tops:
+        if low >= 0 and high <= top:
+            return np.rint(values * (255 / top)).astype(np.uint8)
+    return np.rint((values - low) * (255 / ((high - low) or 1))).astype(np.uint8)
+
+
+def _resized(image: Image.Image, size: int, resize: str) -> Image.Image:
+    box = None
+    if resize == "crop":
+        side = min(image.size)
+        left, top = (image.width - side) / 2, (image.height - side) / 2
+        box = left, top, left + side, top + side
+    return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+
+
+def _reason(error: Exception) -> str:
+    """One line that is the same each time (Pillow's messages may hold memory addresses)."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image of a known format"
+    text = re.sub(r"<[^>]* at 0x[0-9a-fA-F]+>", "the file", " ".join(str(error).split()))
+    return f"{type(error).__name__}: {text}"[:200].rstrip(": ")

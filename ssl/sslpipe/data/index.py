@@ -1,0 +1,165 @@
+"""The index of a packed set: a CSV with a line for each image, and what it says of the rows."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from sslpipe.data.splits import SPLITS
+from sslpipe.errors import UserError
+from sslpipe.files import write_text
+from sslpipe.layout import Layout
+
+COLUMNS = ("row", "split", "label", "class_name", "source_name", "sha256", "error")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Entry(NamedTuple):
+    """One line. sha256 is of the packed pixels; an unreadable image has row -1 and an error."""
+
+    row: int
+    split: str
+    label: int
+    class_name: str
+    source_name: str
+    sha256: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """entries: the packed images, entry i in row i, ordered by split; unreadable: the others."""
+
+    entries: tuple[Entry, ...]
+    unreadable: tuple[Entry, ...]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def split_slice(self, split: str) -> slice:
+        """The rows of train, val, public or private."""
+        rank = SPLITS.index(split)
+        start, stop = np.searchsorted(self._ranks, [rank, rank + 1])
+        return slice(int(start), int(stop))
+
+    def labels(self, split: str) -> np.ndarray:
+        """int64 (n,), the labels of a split's rows; -1 where there is none."""
+        return self.all_labels[self.split_slice(split)]
+
+    def hashes(self, split: str) -> list[str]:
+        """sha256 of the pixels of a split's rows."""
+        return [entry.sha256 for entry in self.entries[self.split_slice(split)]]
+
+    @cached_property
+    def all_labels(self) -> np.ndarray:
+        """int64 (N,)."""
+        return np.array([entry.label for entry in self.entries], dtype=np.int64)
+
+    @cached_property
+    def all_splits(self) -> np.ndarray:
+        """Text (N,)."""
+        return np.array([entry.split for entry in self.entries], dtype="<U7")
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Class names; a label is a position in them. Empty for an unlabelled set."""
+        return _classes(self.entries + self.unreadable)
+
+    @cached_property
+    def _ranks(self) -> np.ndarray:
+        return np.array([SPLITS.index(entry.split) for entry in self.entries], dtype=np.int64)
+
+
+def write_index(path: Path, entries: Iterable[Entry]) -> None:
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(entries)
+    write_text(path, file.getvalue())
+
+
+def read_index(path: Path) -> Index:
+    """Read and check an index. Raises UserError with the file and, where it can, the line."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            if tuple(next(reader, ())) != COLUMNS:
+                raise ValueError(f"line 1: the columns must be {','.join(COLUMNS)}")
+            entries = [_entry(fields, reader.line_num) for fields in reader]
+        packed = tuple(entry for entry in entries if not entry.error)
+        index = Index(packed, tuple(entry for entry in entries if entry.error))
+        _check(index)
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing; it is made by: sslpipe subset {path.stem}") from None
+    except (ValueError, csv.Error) as error:
+        raise UserError(
+            f"{path}: malformed: {error}; make it again: sslpipe subset {path.stem}"
+        ) from None
+    return index
+
+
+def open_packed(layout: Layout, name: str) -> tuple[np.ndarray, Index]:
+    """A set's images, uint8 (N, S, S, 3), mapped from the file and not yet read, and its index.
+
+    Raises UserError when a file is missing or malformed, or the two do not belong together.
+    """
+    index = read_index(layout.packed_index(name))
+    path = layout.packed_images(name)
+    again = f"make it again: sslpipe subset {name}"
+    try:
+        images = np.load(path, mmap_mode="c", allow_pickle=False)
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing; it is made by: sslpipe subset {name}") from None
+    except (ValueError, EOFError, OSError) as error:
+        raise UserError(f"{path}: malformed ({error}); {again}") from None
+    side = images.shape[1] if images.ndim == 4 else 0
+    if images.dtype != np.uint8 or images.shape[1:] != (side, side, 3):
+        raise UserError(f"{path}: expected uint8 N×S×S×3, not {images.dtype} {images.shape}")
+    if len(images) != len(index):
+        raise UserError(
+            f"{path}: {len(images)} images, but {len(index)} in {layout.packed_index(name)}; {again}"
+        )
+    return images, index
+
+
+def _entry(fields: list[str], line: int) -> Entry:
+    if len(fields) != len(COLUMNS):
+        raise ValueError(f"line {line}: {len(fields)} columns instead of {len(COLUMNS)}")
+    row, split, label, class_name, source_name, sha256, error = fields
+    try:
+        entry = Entry(int(row), split, int(label), class_name, source_name, sha256, error)
+    except ValueError:
+        raise ValueError(f"line {line}: row and label must be whole numbers") from None
+    if split not in SPLITS:
+        raise ValueError(f"line {line}: split {split!r}")
+    if (entry.row < 0) != bool(error):
+        raise ValueError(f"line {line}: row -1 and an error belong together")
+    if not error and not SHA256.fullmatch(sha256):
+        raise ValueError(f"line {line}: not a sha256: {sha256!r}")
+    return entry
+
+
+def _check(index: Index) -> None:
+    if not index.entries:
+        raise ValueError("no images")
+    if [entry.row for entry in index.entries] != list(range(len(index))):
+        raise ValueError("the rows must be 0, 1, 2, …")
+    if (np.diff(index._ranks) < 0).any():
+        raise ValueError(f"the splits must stand in the order {', '.join(SPLITS)}")
+    labels = {class_name: label for label, class_name in enumerate(index.classes)} or {"": -1}
+    for entry in index.entries + index.unreadable:
+        if labels.get(entry.class_name) != entry.label:
+            raise ValueError(
+                f"{entry.source_name}: label {entry.label} of class {entry.class_name!r}; labels "
+                "are positions in the sorted class names"
+            )
+
+
+def _classes(entries: Iterable[Entry]) -> tuple[str, ...]:
+    return tuple(sorted({entry.class_name for entry in entries if entry.class_name}))

@@ -1,0 +1,96 @@
+"""The tar between download and subset: encoded images as `<split>/<class>/<file>`.
+
+The split is `all` when the source has none. `_` stands for the class of images that lie outside
+class folders. A file's name may hold further slashes.
+"""
+
+import io
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from sslpipe.errors import UserError
+from sslpipe.files import atomic
+
+GIVEN_SPLITS = ("all", "train", "test", "val", "public", "private")
+LOOSE = "_"
+
+
+class Member(NamedTuple):
+    """One image in the tar: its name and where its bytes lie."""
+
+    name: str
+    offset: int
+    size: int
+
+    @property
+    def split(self) -> str:
+        return self.name.split("/", 1)[0]
+
+    @property
+    def class_name(self) -> str:
+        return class_of(self.name)
+
+
+def class_of(member: str) -> str:
+    return member.split("/", 2)[1]
+
+
+def write(path: Path, members: Iterable[tuple[str, bytes]]) -> int:
+    """Write (name, bytes) pairs, whose names must ascend; return how many there were.
+
+    Names, contents and nothing else decide the tar's bytes: times, owners and modes are fixed.
+    Raises UserError when there are none.
+    """
+    last = ""
+    count = 0
+    with (
+        atomic(path) as file,
+        tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for name, content in members:
+            _check(name)
+            if name <= last:
+                raise ValueError(f"members must ascend, each once: {name!r} after {last!r}")
+            last = name
+            _add(tar, name, content)
+            count += 1
+        if count == 0:
+            raise UserError("no images found")
+    return count
+
+
+def read(path: Path) -> list[Member]:
+    """List the members. Raises UserError for a file that `write` cannot have made."""
+    try:
+        with tarfile.open(path, "r:") as tar:
+            members = list(_members(tar))
+        for member in members:
+            _check(member.name)
+    except (tarfile.TarError, ValueError) as error:
+        raise UserError(f"{path}: broken ({error}); delete it and download again") from None
+    return members
+
+
+def _members(tar: tarfile.TarFile) -> Iterator[Member]:
+    while (info := tar.next()) is not None:
+        if not info.isreg():
+            raise ValueError(f"{info.name!r} is not an ordinary file")
+        yield Member(info.name, info.offset_data, info.size)
+        tar.members.clear()  # tarfile remembers every member it has seen
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    info = tarfile.TarInfo(name)  # mtime, uid and gid are 0, owner names empty
+    info.size = len(content)
+    info.mode = 0o644
+    tar.addfile(info, io.BytesIO(content))
+    tar.members.clear()
+
+
+def _check(name: str) -> None:
+    split, _, rest = name.partition("/")
+    class_name, _, file = rest.partition("/")
+    if split not in GIVEN_SPLITS or not class_name or not file:
+        raise ValueError(f"{name!r} is not <split>/<class>/<file>")

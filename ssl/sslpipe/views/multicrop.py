@@ -1,0 +1,70 @@
+"""The views of a training batch: two global ones and any number of local ones.
+
+Multi-crop is SwAV's (Caron et al. 2020, section 3.2): local views cover less of the image and may
+be smaller, so that they cost less.
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from sslpipe.views.policy import ViewPolicy, draw
+
+GLOBAL_VIEWS = 2
+
+# By name, so that a backend's library is imported only when that backend is chosen.
+RENDERERS = {
+    "batched": "sslpipe.views.batched_views",
+    "kornia": "sslpipe.views.kornia_views",
+    "torchvision": "sslpipe.views.torchvision_views",
+}
+
+
+def renderer(backend: str) -> Callable[..., Tensor]:
+    """The `render` function of a backend."""
+    if backend not in RENDERERS:
+        raise ValueError(f"unknown view backend {backend!r}: choose one of {sorted(RENDERERS)}")
+    return importlib.import_module(RENDERERS[backend]).render
+
+
+@dataclass(frozen=True)
+class MultiCrop:
+    """Makes a batch's views; the local policy is used only where `locals` is above 0."""
+
+    backend: str
+    global_policy: ViewPolicy
+    local_policy: ViewPolicy
+    locals: int = 0
+    # Looked up once: an import cannot be part of a compiled call.
+    _render: Callable[..., Tensor] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_render", renderer(self.backend))
+        if self.locals < 0:
+            raise ValueError(f"locals must not be negative, not {self.locals}")
+
+    def __call__(
+        self, images: Tensor, *, seed: int, epoch: int, indices: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Global and local views of a batch.
+
+        images: uint8 (N, H, W, 3); indices: int64 (N,), the images' places in the data set, on the
+        same device. Each view is float32 (N, 3, size, size) in [0, 1], with its own policy's size.
+        """
+        height, width = images.shape[1:3]
+        views = []
+        for view in range(GLOBAL_VIEWS + self.locals):
+            policy = self.global_policy if view < GLOBAL_VIEWS else self.local_policy
+            parameters = draw(
+                policy,
+                seed=seed,
+                epoch=epoch,
+                indices=indices,
+                view=view,
+                image_height=height,
+                image_width=width,
+            )
+            views.append(self._render(images, parameters, policy))
+        return views[:GLOBAL_VIEWS], views[GLOBAL_VIEWS:]

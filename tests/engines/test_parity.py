@@ -1,0 +1,112 @@
+"""Both engines describe the same DAG: commands, inputs, outputs and watched parameters."""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# In processes of their own: both engines change global state when they are used as libraries.
+DVC_STAGES = """
+import json
+from pathlib import Path
+from dvc.repo import Repo
+
+repo = Repo(".")
+relative = lambda path: str(Path(path).relative_to(repo.root_dir))
+stages = []
+for stage in repo.index.stages:
+    files, params = [], []
+    for dep in stage.deps:
+        if type(dep).__name__ == "ParamsDependency":
+            params += dep.params
+        else:
+            files.append(relative(dep.fs_path))
+    stages.append(dict(outs=sorted(relative(o.fs_path) for o in stage.outs), command=stage.cmd,
+                       deps=sorted(files), params=params))
+print("RESULT" + json.dumps(stages))
+"""
+SNAKEMAKE_JOBS = """
+import json
+from pathlib import Path
+from snakemake.api import SnakemakeApi
+from snakemake.settings.enums import Quietness
+from snakemake.settings.types import DAGSettings, OutputSettings, ResourceSettings
+
+jobs = []
+with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+    workflow = api.workflow(ResourceSettings(cores=1), snakefile=Path("workflow/Snakefile"))
+    dag = workflow.dag(DAGSettings(forceall=True))
+    dag.execute_workflow(executor="dryrun")
+    for job in dag.workflow_api._workflow.dag.jobs:
+        if job.output:
+            jobs.append(dict(outs=sorted(map(str, job.output)), command=job.shellcmd,
+                             deps=sorted(map(str, job.input)), log=list(map(str, job.log)),
+                             params=[value for _, value in job.params.items()]))
+print("RESULT" + json.dumps(jobs))
+"""
+
+
+def ask(program: str, folder: Path) -> dict[tuple[str, ...], dict]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder, capture_output=True, text=True, env={**os.environ, "PATH": path},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
+    return {tuple(item["outs"]): item for item in json.loads(line.removeprefix("RESULT"))}
+
+
+@pytest.fixture(scope="module")
+def both():
+    return ask(DVC_STAGES, ROOT), ask(SNAKEMAKE_JOBS, ROOT)
+
+
+def test_same_outputs(both):
+    dvc, snakemake = both
+    assert dvc.keys() == snakemake.keys()
+    assert len(dvc) == 37  # 2 × (download, subset), corpus, 6 × pretrain, 12 × 2 cells, 2 reports
+
+
+def test_same_commands(both):
+    dvc, snakemake = both
+    for outs, job in snakemake.items():
+        (log,) = job["log"]
+        assert job["command"] == f"{dvc[outs]['command']} 2>&1 | tee {log}"
+
+
+def test_same_inputs(both):
+    """DVC may name a folder where Snakemake lists the files that it holds."""
+    dvc, snakemake = both
+    for outs, job in snakemake.items():
+        files, folders = set(job["deps"]), []
+        for dep in dvc[outs]["deps"]:
+            if dep not in files:
+                folders.append(f"{dep}/")
+        covered = {f for f in files if f.startswith(tuple(folders))} if folders else set()
+        assert files - covered == set(dvc[outs]["deps"]) - {f.rstrip("/") for f in folders}, outs
+        for folder in folders:
+            assert any(f.startswith(folder) for f in files), (outs, folder)
+            made = {o for other in snakemake for o in other if o.startswith(folder)}
+            code = {str(p.relative_to(ROOT)) for p in (ROOT / folder).rglob("*.py")}
+            assert {f for f in files if f.startswith(folder)} == made | code, (outs, folder)
+
+
+def test_same_parameters(both):
+    """DVC names keys of params.yaml, Snakemake holds the values that stand there."""
+    dvc, snakemake = both
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+
+    def value_at(path):
+        return functools.reduce(lambda place, key: place[key], path.split("."), content)
+
+    for outs, job in snakemake.items():
+        watched = [json.dumps(value_at(path), sort_keys=True) for path in dvc[outs]["params"]]
+        assert sorted(json.dumps(v, sort_keys=True) for v in job["params"]) == sorted(watched), outs

@@ -1,0 +1,130 @@
+"""The stages as a user runs them: what they print, refuse and survive."""
+
+import hashlib
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from safetensors.torch import load_file
+from torchvision.models import resnet18
+
+PRETRAIN = [str(Path(sys.executable).parent / "sslpipe"), "pretrain", "simclr"]
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_leaderboard_of_a_whole_run(snakemake_project):
+    table = pd.read_csv(snakemake_project.folder / "reports/leaderboard.csv")
+    assert list(table)[:11] == [
+        "dataset", "run", "method", "backbone", "corpus", "knn_top1", "probe_top1", "public_top1",
+        "private_top1", "images_per_s", "train_seconds",
+    ]  # fmt: skip
+    assert set(table["run"]) == {"simclr", "moco", "raw_pixels", "chance"}
+    scores = table[["knn_top1", "probe_top1", "public_top1", "private_top1"]]
+    assert scores.ge(0).all(axis=None) and scores.le(1).all(axis=None)
+    assert table.set_index("run")["public_top1"]["chance"] == pytest.approx(1 / 20)
+    shown = snakemake_project.run("sslpipe show").stdout
+    assert "simclr" in shown and "reports/leaderboard.md" in shown
+    for figure in ("accuracy", "loss"):
+        for kind, magic in (("png", b"\x89PNG"), ("svg", b"<?xml")):
+            path = snakemake_project.folder / f"reports/figures/{figure}.{kind}"
+            assert path.read_bytes().startswith(magic)
+
+
+def test_encoder_loads_into_torchvision(snakemake_project):
+    weights = load_file(snakemake_project.folder / "data/runs/moco/encoder.safetensors")
+    missing, unexpected = resnet18(weights=None).load_state_dict(weights, strict=False)
+    assert sorted(missing) == ["fc.bias", "fc.weight"]
+    assert not unexpected
+
+
+def test_killed_three_times_ends_with_the_same_bytes(dvc_project, monkeypatch):
+    project = dvc_project
+    encoder = project.folder / "data/runs/simclr/encoder.safetensors"
+    checkpoints = project.folder / ".state/simclr"
+    expected = digest(encoder)
+    project.edit("pretrain.checkpoint_minutes", 0)
+    moment = random.Random(0)
+    environment = {"OMP_NUM_THREADS": "1", "SSLPIPE_DEVICES": "", "PATH": "/usr/bin:/bin"}
+    for _ in range(3):
+        encoder.unlink(missing_ok=True)
+        job = subprocess.Popen(
+            PRETRAIN, cwd=project.folder, env=environment, stderr=subprocess.DEVNULL
+        )
+        before = {p: p.stat().st_mtime_ns for p in checkpoints.rglob("checkpoint.pt")}
+        while job.poll() is None:  # until it has saved at least once more
+            now = {p: p.stat().st_mtime_ns for p in checkpoints.rglob("checkpoint.pt")}
+            if now and now != before:
+                break
+            time.sleep(0.02)
+        time.sleep(moment.uniform(0, 0.5))
+        job.kill()
+        job.wait()
+        assert not encoder.exists()
+    done = project.run("sslpipe pretrain simclr")
+    assert "resumed at step" in done.stderr
+    assert digest(encoder) == expected
+    assert not checkpoints.exists()
+    history = pd.read_csv(project.folder / "reports/history/simclr.csv")
+    assert history["resumed"].sum() >= 1
+    project.edit("pretrain.checkpoint_minutes", 5)
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("sslpipe pretrain nope", "no run named 'nope' in params.yaml; there are: simclr, moco"),
+        ("sslpipe download nope", "nope"),
+        ("sslpipe evaluate simclr nope", "nope"),
+        ("sslpipe corpus nope", "nope"),
+    ],
+)
+def test_unknown_names_are_one_line(snakemake_project, command, message):
+    done = snakemake_project.run(command, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("sslpipe: ") and message in line
+
+
+def test_a_wrong_params_file_stops_both_engines_before_any_work(snakemake_project):
+    project = snakemake_project
+    content = (project.folder / "params.yaml").read_text()
+    project.edit("pretrain.epocs", 3)
+    try:
+        for command in ("snakemake -n", "sslpipe subset patches", "sslpipe check"):
+            done = project.run(command, check=False)
+            assert done.returncode == 1
+            assert "pretrain.epocs: unknown key; allowed: epochs" in done.stdout + done.stderr
+    finally:
+        (project.folder / "params.yaml").write_text(content)
+
+
+def test_config_on_snakemakes_command_line_is_refused(snakemake_project):
+    """The stages read params.yaml, so another value on the command line would be ignored."""
+    done = snakemake_project.run("snakemake -n --config image_size=64", check=False)
+    assert done.returncode == 1
+    assert "edit params.yaml" in done.stdout + done.stderr
+
+
+def test_a_damaged_embedding_and_encoder_are_named(snakemake_project):
+    for path, command in (
+        ("data/embeddings/simclr/patches.npz", "sslpipe evaluate simclr patches"),
+        ("data/runs/simclr/encoder.safetensors", "sslpipe embed simclr patches"),
+    ):
+        file = snakemake_project.folder / path
+        kept = file.read_bytes()
+        file.unlink()
+        file.write_bytes(kept[: len(kept) // 2])
+        try:
+            done = snakemake_project.run(command, check=False)
+            assert done.returncode == 1
+            (line,) = done.stderr.splitlines()
+            assert path in line
+        finally:
+            file.write_bytes(kept)

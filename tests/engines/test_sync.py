@@ -1,0 +1,101 @@
+"""One engine runs, the other believes it; and neither is made to believe what was not done."""
+
+import pytest
+
+MOCO_ONLY = {
+    "data/runs/moco/encoder.safetensors",
+    "data/embeddings/moco/patches.npz",
+    "reports/metrics/patches/moco.json",
+}
+OTHER_RUNS = {"data/runs/simclr/encoder.safetensors", "data/runs/raw_pixels/encoder.safetensors"}
+
+
+def changed_in_dvc(project) -> set[str]:
+    import json
+
+    status = json.loads(project.run("dvc status --json").stdout)
+    return set(status)
+
+
+def assert_a_change_of_moco_concerns_moco_only(project):
+    project.edit("methods.moco.lr", 0.005)
+    pending = project.jobs()
+    assert pending >= MOCO_ONLY
+    assert not pending & OTHER_RUNS
+    stages = changed_in_dvc(project)
+    assert "pretrain@moco" in stages
+    assert not stages & {"pretrain@simclr", "pretrain@raw_pixels"}
+
+    refused = project.run("sslpipe sync", check=False)
+    assert refused.returncode == 1
+    assert "neither engine has the whole experiment up to date" in refused.stderr
+    project.edit("methods.moco.lr", 0.001)
+
+
+def test_snakemake_then_dvc(snakemake_project):
+    project = snakemake_project
+    assert "nothing to do" not in project.first.stdout
+    assert changed_in_dvc(project)
+    assert "DVC now knows" in project.run("sslpipe sync").stdout
+    assert changed_in_dvc(project) == set()
+    assert "nothing to do" in project.run("sslpipe sync").stdout
+    project.edit("methods.moco.lr", 0.001)
+    project.run("snakemake --cores all")
+    project.run("sslpipe sync")
+    assert_a_change_of_moco_concerns_moco_only(project)
+
+
+def test_dvc_then_snakemake(dvc_project):
+    project = dvc_project
+    assert changed_in_dvc(project) == set()
+
+    # Snakemake has no record of how these files came about, and would not notice this edit.
+    project.edit("methods.moco.lr", 0.005)
+    refused = project.run("sslpipe sync", check=False)
+    assert refused.returncode == 1
+    assert "neither engine" in refused.stderr
+    project.edit("methods.moco.lr", 0.001)
+    project.run("dvc repro")
+
+    assert "Snakemake now knows" in project.run("sslpipe sync").stdout
+    assert project.jobs() == set()
+    assert "Nothing to be done" in project.run("snakemake -n").stdout
+    assert changed_in_dvc(project) == set()
+    assert_a_change_of_moco_concerns_moco_only(project)
+
+
+def test_a_change_of_moco_reruns_moco_only(dvc_project, snakemake_project):
+    """Really run, in both engines: the other runs' encoders are not written again."""
+    for project, command in ((snakemake_project, "snakemake --cores all"), (dvc_project, "dvc repro")):
+        encoders = {run: project.folder / f"data/runs/{run}/encoder.safetensors" for run in
+                    ("moco", "simclr")}
+        before = {run: path.stat().st_mtime_ns for run, path in encoders.items()}
+        content = encoders["moco"].read_bytes()
+        project.edit("methods.moco.lr", 0.02)
+        project.run(command)
+        assert encoders["simclr"].stat().st_mtime_ns == before["simclr"]
+        assert encoders["moco"].stat().st_mtime_ns > before["moco"]
+        assert encoders["moco"].read_bytes() != content
+
+
+def test_both_engines_make_the_same_scores(dvc_project, snakemake_project):
+    files = sorted(p.relative_to(dvc_project.folder) for p in
+                   (dvc_project.folder / "reports/metrics").rglob("*.json"))
+    assert len(files) == 3
+    for file in files:
+        ours, theirs = ((p.folder / file).read_bytes() for p in (dvc_project, snakemake_project))
+        assert ours == theirs, file
+
+
+@pytest.mark.parametrize("target", ["data/corpora/base.json", "data/runs/simclr/encoder.safetensors"])
+def test_half_an_experiment_is_not_vouched_for(snakemake_project, target):
+    project = snakemake_project
+    path = project.folder / target
+    kept = path.read_bytes()
+    path.unlink()
+    try:
+        refused = project.run("sslpipe sync", check=False)
+        assert refused.returncode == 1
+        assert "neither engine" in refused.stderr
+    finally:
+        path.write_bytes(kept)
