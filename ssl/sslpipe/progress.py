@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -32,3 +32,39 @@ def progress(items: Iterable[T], *, what: str, unit: str, total: int | None = No
             last = now
             of = f"/{total}" if total is not None else ""
             say(f"{what}: {done}{of} {unit} ({done / (now - start):.0f}/s)")
+
+
+class StepBar:
+    """Training steps: a bar on a terminal, a line for each epoch everywhere."""
+
+    def __init__(self, name: str, steps: int, done: int) -> None:
+        self.name = name
+        self.bar = tqdm(
+            desc=name,
+            total=steps,
+            initial=done,
+            unit=" steps",
+            leave=False,
+            disable=not sys.stderr.isatty(),
+        )
+
+    def __enter__(self) -> "StepBar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def step(self) -> None:
+        self.bar.update()
+
+    def epoch(self, row: dict[str, Any], epochs: int) -> None:
+        """`row`: a row of the history."""
+        scores = "".join(
+            f", {key.replace('_', ' ', 1)} {value:.1%}"
+            for key, value in row.items()
+            if key.startswith(("knn_", "probe_")) and value is not None
+        )
+        say(
+            f"{self.name}: epoch {row['epoch']}/{epochs}, loss {row['loss']:.3f}, "
+            f"{row['images_per_s']:.0f} images/s{scores}"
+        )

@@ -66,9 +66,14 @@ def test_dvc_then_snakemake(dvc_project):
 
 def test_a_change_of_moco_reruns_moco_only(dvc_project, snakemake_project):
     """Really run, in both engines: the other runs' encoders are not written again."""
-    for project, command in ((snakemake_project, "snakemake --cores all"), (dvc_project, "dvc repro")):
-        encoders = {run: project.folder / f"data/runs/{run}/encoder.safetensors" for run in
-                    ("moco", "simclr")}
+    for project, command in (
+        (snakemake_project, "snakemake --cores all"),
+        (dvc_project, "dvc repro"),
+    ):
+        encoders = {
+            run: project.folder / f"data/runs/{run}/encoder.safetensors"
+            for run in ("moco", "simclr")
+        }
         before = {run: path.stat().st_mtime_ns for run, path in encoders.items()}
         content = encoders["moco"].read_bytes()
         project.edit("methods.moco.lr", 0.02)
@@ -79,15 +84,19 @@ def test_a_change_of_moco_reruns_moco_only(dvc_project, snakemake_project):
 
 
 def test_both_engines_make_the_same_scores(dvc_project, snakemake_project):
-    files = sorted(p.relative_to(dvc_project.folder) for p in
-                   (dvc_project.folder / "reports/metrics").rglob("*.json"))
+    files = sorted(
+        p.relative_to(dvc_project.folder)
+        for p in (dvc_project.folder / "reports/metrics").rglob("*.json")
+    )
     assert len(files) == 3
     for file in files:
         ours, theirs = ((p.folder / file).read_bytes() for p in (dvc_project, snakemake_project))
         assert ours == theirs, file
 
 
-@pytest.mark.parametrize("target", ["data/corpora/base.json", "data/runs/simclr/encoder.safetensors"])
+@pytest.mark.parametrize(
+    "target", ["data/corpora/base.json", "data/runs/simclr/encoder.safetensors"]
+)
 def test_half_an_experiment_is_not_vouched_for(snakemake_project, target):
     project = snakemake_project
     path = project.folder / target

@@ -1,5 +1,6 @@
 """GPU lease: jobs of separate processes never hold the same device."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -46,14 +47,12 @@ def test_jobs_of_one_and_two_devices_never_overlap(two_devices):
     assert len(held) == 8
     for device in ("fake-a", "fake-b"):
         times = sorted((begin, end) for d, begin, end in held if d == device)
-        assert all(a[1] <= b[0] for a, b in zip(times, times[1:], strict=False))
+        assert all(a[1] <= b[0] for a, b in itertools.pairwise(times))
 
 
 def test_a_killed_holder_frees_its_device(two_devices):
     code = JOB.replace("0.15", "60").replace("start =", "print('held', flush=True); start =")
-    holder = subprocess.Popen(
-        [sys.executable, "-c", code, "2"], stdout=subprocess.PIPE, text=True
-    )
+    holder = subprocess.Popen([sys.executable, "-c", code, "2"], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"
     holder.kill()
     holder.wait()

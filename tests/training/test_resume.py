@@ -8,16 +8,37 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save
+from torch import nn
 
 from sslpipe import schema
 from sslpipe.errors import Interrupted, UserError
-from sslpipe.methods.method import Method
+from sslpipe.networks.split_batchnorm import SplitBatchNorm2d
 from sslpipe.schema import ResolvedRun
-from sslpipe.training import loop
+from sslpipe.training import loop, state
 from sslpipe.training.checkpoint import RunState
 from sslpipe.training.online import Watched
 
 CPU = torch.device("cpu")
+
+
+class SmallNetwork(nn.Sequential):
+    """A residual network's parts, small enough to be saved after every step."""
+
+    width = 8
+
+    def __init__(self, bn_groups):
+        norm = nn.BatchNorm2d(8) if bn_groups == 1 else SplitBatchNorm2d(8, bn_groups)
+        convolution = nn.Conv2d(3, 8, 3, stride=2, bias=False)
+        super().__init__(convolution, norm, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+@pytest.fixture(autouse=True)
+def small_backbone(monkeypatch):
+    monkeypatch.setattr(
+        loop, "build_backbone", lambda name, *, stem, bn_groups: SmallNetwork(bn_groups)
+    )
+
+
 TIMES = ["images_per_s", "data_wait", "resumed"]
 HEAD = schema.Projector(hidden=16, output=8)
 SETTINGS = {
@@ -58,8 +79,8 @@ def watched():
 
 
 def train(run, folder):
-    with RunState(folder / run.method, "f") as state:
-        return loop.train(run, images(), watched(), state, device=CPU, autocast=None)
+    with RunState(folder / run.method, "f") as saved:
+        return loop.train(run, images(), watched(), saved, device=CPU, autocast=None)
 
 
 def encoder_bytes(trained):
@@ -69,7 +90,9 @@ def encoder_bytes(trained):
 def assert_same(actual, expected):
     assert encoder_bytes(actual) == encoder_bytes(expected)
     pd.testing.assert_frame_equal(
-        actual.history.drop(columns=TIMES), expected.history.drop(columns=TIMES), check_exact=True
+        actual.state.table().drop(columns=TIMES),
+        expected.state.table().drop(columns=TIMES),
+        check_exact=True,
     )
 
 
@@ -77,9 +100,9 @@ def assert_same(actual, expected):
 def test_interrupted_by_a_signal(method, tmp_path, monkeypatch):
     run = make_run(method)
     expected = train(run, tmp_path / "whole")
-    assert expected.history["resumed"].tolist() == [0, 0]
-    assert expected.history["knn_random"].notna().all()
-    assert expected.history["probe_random"].notna().tolist() == [False, True]
+    assert expected.state.table()["resumed"].tolist() == [0, 0]
+    assert expected.state.table()["knn_random"].notna().all()
+    assert expected.state.table()["probe_random"].notna().tolist() == [False, True]
 
     stops = iter([0, 3, 4, 8])
     stop_at = next(stops)
@@ -98,38 +121,37 @@ def test_interrupted_by_a_signal(method, tmp_path, monkeypatch):
         stop_at = next(stops, None)
     actual = train(run, tmp_path / "cut")
     assert_same(actual, expected)
-    assert actual.progress.resumed == 4
-    assert actual.history["resumed"].tolist() == [1, 1]
+    assert actual.state.resumed == 4
+    assert actual.state.table()["resumed"].tolist() == [1, 1]
 
 
 def test_killed_between_checkpoints(tmp_path, monkeypatch):
     """Without a warning: what was trained since the last checkpoint is trained again."""
     run = make_run()
     expected = train(run, tmp_path / "whole")
-    every_step = make_run(checkpoint_minutes=0)
-    after_step = Method.after_step
+    after_step = loop.METHODS["moco"].after_step
 
     class Killed(BaseException):
         pass
 
-    for kill_at, settings in ((2, every_step), (7, run)):
-
-        def kill(self, step, kill_at=kill_at):
+    def train_until(killed_at, settings):
+        def after_step_or_die(self, step):
             after_step(self, step)
-            loop_after(self, step)
-            if step.index == kill_at:
+            if step.index == killed_at:
                 raise Killed
 
-        with monkeypatch.context() as patched:
-            loop_after = loop.METHODS["moco"].after_step
-            patched.setattr(loop.METHODS["moco"], "after_step", kill)
-            with pytest.raises(Killed):
-                train(settings, tmp_path / "cut")
+        monkeypatch.setattr(loop.METHODS["moco"], "after_step", after_step_or_die)
+        with pytest.raises(Killed):
+            train(settings, tmp_path / "cut")
+        monkeypatch.setattr(loop.METHODS["moco"], "after_step", after_step)
+
+    train_until(2, make_run(checkpoint_minutes=0))
+    train_until(7, run)
     assert_same(train(run, tmp_path / "cut"), expected)
 
 
 def test_history_has_the_promised_columns(tmp_path):
-    history = train(make_run("byol"), tmp_path).history
+    history = train(make_run("byol"), tmp_path).state.table()
     assert list(history) == [
         "epoch", "step", "loss", "lr", "images_per_s", "data_wait", "z_std", "z_rank", "resumed",
         "knn_random", "probe_random",
@@ -162,7 +184,7 @@ def test_divergence_is_one_clear_line_and_keeps_the_history(tmp_path, monkeypatc
 
 
 def test_a_collapsed_run_stops(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "feature_std", lambda embedding: 1e-9)
+    monkeypatch.setattr(state, "feature_std", lambda embedding: 1e-9)
     run = make_run("byol")
     run = run.model_copy(update={"pretrain": run.pretrain.model_copy(update={"epochs": 9})})
     with pytest.raises(UserError, match="x: collapsed at epoch 3"):

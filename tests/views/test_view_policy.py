@@ -149,8 +149,8 @@ def test_never_and_always():
             assert (getattr(p, name) == bool(rate)).all()
 
 
-def test_the_default_kernel_is_a_tenth_of_the_side():
-    sizes = {8: 1, 32: 3, 48: 5, 64: 7, 96: 9, 224: 23}
+def test_the_default_kernel_is_a_tenth_of_the_side_and_at_least_3():
+    sizes = {8: 3, 32: 3, 48: 5, 64: 7, 96: 9, 224: 23}
     assert {size: ViewPolicy(size=size).blur_kernel for size in sizes} == sizes
     assert ViewPolicy(size=96, blur_kernel=5).blur_kernel == 5
 

@@ -1,6 +1,6 @@
 rule download:
     input:
-        code("data/sources"),
+        code("data/sources", "data/raw.py"),
     output:
         "data/raw/{dataset}.tar",
     log:
@@ -14,7 +14,14 @@ rule download:
 
 rule subset:
     input:
-        code("data/pack.py", "data/index.py", "data/splits.py"),
+        code(
+            "data/choose.py",
+            "data/decode.py",
+            "data/index.py",
+            "data/pack.py",
+            "data/raw.py",
+            "data/splits.py",
+        ),
         "data/raw/{dataset}.tar",
     output:
         "data/packed/{dataset}.npy",

@@ -35,5 +35,3 @@ def extract(
             parts.append(encoder(as_input(batch)).float().cpu())
     encoder.train(was_training)
     return torch.cat(parts)
-
-

@@ -2,8 +2,8 @@
 
 import numpy as np
 import torch
-from sslpipe.data.index import open_packed
 
+from sslpipe.data.index import open_packed
 from sslpipe.evaluation.features import extract
 from sslpipe.files import write_with
 from sslpipe.layout import Layout

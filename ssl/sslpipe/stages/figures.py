@@ -28,9 +28,7 @@ def run(params: Params, layout: Layout) -> None:
     }
     drawn = {
         "accuracy": figures.accuracy_figure(histories, params.leaderboard, baselines),
-        "loss": figures.loss_figure(
-            histories, {name: run.method for name, run in trained.items()}
-        ),
+        "loss": figures.loss_figure(histories, {name: run.method for name, run in trained.items()}),
     }
     for name, figure in drawn.items():
         stem = layout.figure(name, "png").with_suffix("")

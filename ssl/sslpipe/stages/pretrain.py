@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import torch
 import torchvision
-from sslpipe.data.corpus import corpus_rows
-from sslpipe.data.index import open_packed
 
 import sslpipe
+from sslpipe.data.corpus import corpus_rows
+from sslpipe.data.index import open_packed
 from sslpipe.files import read_json, sha256, write_json, write_text
 from sslpipe.layout import Layout
 from sslpipe.networks.encoder_file import save_encoder
@@ -53,7 +53,7 @@ def run(params: Params, layout: Layout, name: str) -> None:
         say(f"{name}: {len(images)} images, {device_name(device)}, {precision}")
         trained = train(resolved, images, watched, state, device=device, autocast=autocast)
         report = about(resolved, corpus) | measured(trained, device, precision, len(images))
-        write_outputs(layout, resolved, trained.encoder, trained.history, report)
+        write_outputs(layout, resolved, trained.encoder, trained.state.table(), report)
         state.clear()
 
 
@@ -119,17 +119,17 @@ def about(run: ResolvedRun, corpus: Path) -> dict[str, Any]:
 
 
 def measured(trained: Trained, device: torch.device, precision: str, images: int) -> dict[str, Any]:
-    total = trained.progress.total
+    state = trained.state
     return {
         "images": images,
-        "steps": trained.progress.step,
+        "steps": state.step,
         "device": device_name(device),
         "precision": precision,
-        "images_per_s": total.images / total.train,
-        "train_seconds": total.train,
-        "data_wait": total.waiting_for_views / total.train,
-        "resumed": trained.progress.resumed,
-        "final_loss": float(trained.history["loss"].iloc[-1]),
+        "images_per_s": state.clock.images_per_s,
+        "train_seconds": state.clock.train,
+        "data_wait": state.clock.data_wait,
+        "resumed": state.resumed,
+        "final_loss": state.history[-1]["loss"],
     }
 
 

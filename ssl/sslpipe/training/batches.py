@@ -31,7 +31,7 @@ def build_views(settings: schema.Views, image_size: int) -> MultiCrop:
             grayscale=settings.grayscale,
             blur=settings.blur,
             blur_sigma=settings.blur_sigma,
-            blur_kernel=settings.blur_kernel or max(3, size // 10 // 2 * 2 + 1),
+            blur_kernel=settings.blur_kernel,
         )
 
     local_size = settings.local_size or image_size

@@ -35,7 +35,7 @@ class ViewPolicy:
 
     `flip`, `jitter`, `grayscale` and `blur` are probabilities; `brightness`, `contrast`,
     `saturation` and `hue` are torchvision's `ColorJitter` strengths; `blur_kernel` is odd, and
-    when left out a tenth of the output side (SimCLR, appendix A), rounded to an odd number.
+    when left out a tenth of the output side (SimCLR, appendix A), rounded to an odd number, at least 3.
     """
 
     size: int
@@ -56,7 +56,7 @@ class ViewPolicy:
         if self.size < 1:
             raise ValueError(f"size must be positive, not {self.size}")
         if self.blur_kernel is None:
-            object.__setattr__(self, "blur_kernel", self.size // 10 // 2 * 2 + 1)
+            object.__setattr__(self, "blur_kernel", max(3, self.size // 10 // 2 * 2 + 1))
         for name in ("flip", "jitter", "grayscale", "blur"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a probability, not {getattr(self, name)}")
