@@ -66,6 +66,12 @@ MISTAKES = [
     ("pretrain.views.scale", [1.0, 0.2], "pretrain.views.scale: lowest first: [0.2, 1.0]"),
     ("pretrain.views.blur_kernel", 4, "pretrain.views.blur_kernel: must be odd"),
     ("pretrain.online.datasets", ["cub"], "pretrain.online.datasets.0: no labelled data set 'cub'"),
+    ("image_size", 16, "image_size: 16 is too small for stem 'imagenet': at least 17 pixels"),
+    (
+        "runs.moco_resnet18_local.views",
+        {"local": 2, "local_size": 16},
+        "runs.moco_resnet18_local: views.local_size: 16 is too small for stem 'imagenet'",
+    ),
     ("evaluate.knn.k", 0, "evaluate.knn.k: input should be greater than or equal to 1 (got 0)"),
 ]
 

@@ -22,6 +22,10 @@ from sslpipe.schema import (
     Strict,
 )
 
+# Below this the last stage of a residual network convolves a single pixel, from which torch 2.14's
+# bf16 kernels for CPUs compute infinite gradients.
+SMALLEST_SIDE = {"imagenet": 17, "small": 8}
+
 RESERVED_RUNS = {"chance"}  # a row of the leaderboard
 
 # No corpus drawn from these can hold more images than this, whatever the splits.
@@ -185,6 +189,12 @@ def _run_disagreements(params: Params, name: str) -> Iterator[str]:
             f"runs.{name}: batch_size {batch} is larger than corpus {run.corpus!r} "
             f"(at most {most} images)"
         )
+    views = run.pretrain.views
+    side, at = run.image_size, "image_size"
+    if views.local and views.local_size is not None and views.local_size < side:
+        side, at = views.local_size, f"runs.{name}: views.local_size"
+    if side < (smallest := SMALLEST_SIDE[run.pretrain.stem]):
+        yield f"{at}: {side} is too small for stem {run.pretrain.stem!r}: at least {smallest} pixels"
     if run.pretrain.warmup_epochs > run.pretrain.epochs:
         yield f"runs.{name}: warmup_epochs is longer than epochs ({run.pretrain.epochs})"
     if isinstance(run.settings, MoCo):

@@ -12,7 +12,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 
 SMALL = {
-    "image_size": 16,
+    "image_size": 24,
     "datasets": {
         "patches": {
             "source": {
