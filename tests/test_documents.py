@@ -1,0 +1,23 @@
+"""What the README shows is what the experiment printed."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_links_and_pictures_exist():
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_readme_shows_the_committed_leaderboard():
+    """Every table of the report stands in the README as it is."""
+    readme = (ROOT / "README.md").read_text()
+    report = (ROOT / "reports/leaderboard.md").read_text()
+    tables = re.findall(r"(?:^\|.*\n)+", report, flags=re.MULTILINE)
+    assert tables
+    for table in tables:
+        assert table in readme
