@@ -3,6 +3,8 @@
 # make clean  remove the environment (results stay)
 
 VENV := .venv
+# With a shell of its own, make 3.81 (macOS) finds commands by the PATH exported here.
+SHELL := /bin/bash
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 # The first of these that runs and is 3.11 to 3.13; choose another with `make PYTHON=…`.

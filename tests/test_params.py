@@ -50,9 +50,9 @@ MISTAKES = [
     ("runs.moco_resnet18.corpus", "all", "runs.moco_resnet18.corpus: no corpus 'all'; there are: "),
     ("runs.moco_resnet18.method", "dino", "runs.moco_resnet18.method: input should be 'simclr'"),
     ("runs.moco_resnet18.queue", 10**6, "runs.moco_resnet18: queue 1000000 is larger than corpus"),
-    ("runs.moco_resnet18.batch_size", 100, "runs.moco_resnet18: batch_size 100 must be a multiple"),
+    ("runs.moco_resnet18.batch_size", 102, "runs.moco_resnet18: batch_size 102 must be a multiple"),
     ("runs.moco_resnet18.batch_size", 8192, "batch_size 8192 is larger than corpus 'base'"),
-    ("runs.moco_resnet18.queue", 128, "queue 128 is smaller than the 256 keys of one step"),
+    ("runs.moco_resnet18.queue", 64, "queue 64 is smaller than the 128 keys of one step"),
     ("runs.chance", {"method": "random", "backbone": "pixels", "corpus": "base"}, "runs.chance: "),
     ("runs.a-b", {"method": "random", "backbone": "pixels", "corpus": "base"}, "runs.a-b: name"),
     ("runs.raw_pixels.method", "byol", "runs.raw_pixels.backbone: pixels cannot be trained"),
@@ -72,6 +72,13 @@ MISTAKES = [
         {"local": 2, "local_size": 16},
         "runs.moco_resnet18_local: views.local_size: 16 is too small for stem 'imagenet'",
     ),
+    ("pretrain.epochs", "6", "pretrain.epochs: input should be a valid integer (got '6')"),
+    ("pretrain.epochs", True, "pretrain.epochs: input should be a valid integer (got True)"),
+    ("pretrain.seed", 2**70, "pretrain.seed: input should be less than 4294967296"),
+    ("pretrain.views.blur_kernel", 65, "views.blur_kernel 65 is too wide for image_size 32"),
+    ("datasets.photo_patches.splits", {"val": 0.2}, "photo_patches has splits of its own"),
+    ("datasets.digits.source", None, "datasets.digits.source: "),
+    ("runs", None, "runs: input should be a valid dictionary"),
     ("evaluate.knn.k", 0, "evaluate.knn.k: input should be greater than or equal to 1 (got 0)"),
 ]
 
@@ -113,6 +120,35 @@ def test_no_file_and_no_yaml(tmp_path):
     (tmp_path / "bad.yaml").write_text("a: [1\n")
     with pytest.raises(UserError, match="not valid YAML"):
         load(tmp_path / "bad.yaml")
+
+
+@pytest.mark.parametrize("text", ["? [a]\n: 1\n", "a: 2024-13-45\n", "- 1\n", "", "a: \xff\n"])
+def test_odd_yaml_is_one_line(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError) as caught:
+        load(path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_anchors_and_merge_keys_are_ordinary_yaml(tmp_path):
+    path = tmp_path / "params.yaml"
+    text = (ROOT / "presets/default.yaml").read_text()
+    path.write_text(
+        text.replace(
+            "runs:\n",
+            "runs:\n  first: &b {method: moco, backbone: resnet18, "
+            "corpus: base}\n  again: {<<: *b, lr: 0.5}\n",
+        )
+    )
+    assert resolve(load(path), "again").settings.lr == 0.5
+
+
+def test_a_mistake_that_many_runs_share_is_told_once(content):
+    put(content, "pretrain.online.datasets", ["cub"])
+    with pytest.raises(UserError) as caught:
+        check(content)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_numbers_in_scientific_notation_are_numbers(tmp_path):

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from sslpipe.errors import UserError
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[BinaryIO]:
@@ -46,7 +48,11 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Raises UserError for a damaged file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: damaged ({error}); delete it and run its stage again") from None
 
 
 def sha256(path: Path) -> str:

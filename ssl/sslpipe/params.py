@@ -48,7 +48,7 @@ def read(path: Path) -> Any:
         raise UserError(
             f"{path}: no such file; run from the project's root, or copy one from presets/"
         ) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, OSError, ValueError, TypeError) as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
 
 
@@ -61,7 +61,7 @@ def check(content: Any, where: str = "params.yaml") -> Params:
     except ValidationError as error:
         raise UserError("\n".join(_lines(error, where))) from None
     if mistakes := list(_disagreements(params)):
-        raise UserError("\n".join(f"{where}: {mistake}" for mistake in mistakes))
+        raise UserError("\n".join(f"{where}: {mistake}" for mistake in dict.fromkeys(mistakes)))
     return params
 
 
@@ -138,6 +138,8 @@ def _disagreements(params: Params) -> Iterator[str]:
         splits = dataset.splits
         if splits.val + splits.public + splits.private >= 1:
             yield f"datasets.{name}.splits: val + public + private must leave a share for training"
+        if isinstance(dataset.source, PhotoPatches) and "splits" in dataset.model_fields_set:
+            yield f"datasets.{name}.splits: photo_patches has splits of its own; leave it out"
         if not dataset.labelled and dataset.source.kind != "folder":
             yield f"datasets.{name}.labelled: false is for source kind 'folder' only"
     for name, corpus in params.corpora.items():
@@ -195,6 +197,9 @@ def _run_disagreements(params: Params, name: str) -> Iterator[str]:
         side, at = views.local_size, f"runs.{name}: views.local_size"
     if side < (smallest := SMALLEST_SIDE[run.pretrain.stem]):
         yield f"{at}: {side} is too small for stem {run.pretrain.stem!r}: at least {smallest} pixels"
+    for key, size in (("image_size", run.image_size), ("local_size", views.local_size or 0)):
+        if views.blur_kernel and size and views.blur_kernel // 2 >= size:
+            yield f"runs.{name}: views.blur_kernel {views.blur_kernel} is too wide for {key} {size}"
     if run.pretrain.warmup_epochs > run.pretrain.epochs:
         yield f"runs.{name}: warmup_epochs is longer than epochs ({run.pretrain.epochs})"
     if isinstance(run.settings, MoCo):
@@ -225,8 +230,8 @@ def _merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
 def _lines(error: ValidationError, where: str, prefix: tuple[str, ...] = ()) -> Iterator[str]:
     for mistake in error.errors():
         path = [str(part) for part in (*prefix, *mistake["loc"]) if part != "[key]"]
-        if "source" in path[:-1]:  # pydantic names the chosen kind of source as a step of the path
-            del path[path.index("source") + 1]
+        if path[0] == "datasets" and path[2:3] == ["source"]:
+            del path[3:4]  # pydantic names the chosen kind of source as a step of the path
         message = mistake["msg"].removeprefix("Value error, ")
         if mistake["type"] == "extra_forbidden":
             message = "unknown key"
@@ -282,6 +287,8 @@ class _UniqueKeys(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         seen = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=deep)
             if key in seen:
                 raise yaml.constructor.ConstructorError(

@@ -10,20 +10,23 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    SerializeAsAny,
     Tag,
+    create_model,
 )
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
-NAME = re.compile(r"[A-Za-z0-9_]+")
+NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 
 def _name(value: str) -> str:
     if not NAME.fullmatch(value):
-        raise ValueError(f"name {value!r}: only letters, digits and _ are allowed")
+        raise ValueError(f"name {value!r}: only letters, digits and _ are allowed, at most 64")
     return value
 
 
@@ -31,7 +34,7 @@ Name = Annotated[str, AfterValidator(_name)]
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 # --- data -----------------------------------------------------------------------------------
@@ -96,7 +99,8 @@ class Splits(Strict):
 
     An image's split follows from a hash of its name, so adding images moves no other image.
     A source with its own test split keeps it: it is shared between public and private in the
-    proportion given here, and only val is carved from its training images.
+    proportion given here, and only val is carved from its training images. Nothing is carved from
+    an unlabelled set.
     """
 
     val: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
@@ -112,7 +116,9 @@ class Dataset(Strict):
     """squash to a square, or resize the shorter side and crop the centre."""
     splits: Splits = Splits()
     max_classes: Count | None = None
+    """The first classes in alphabetical order."""
     max_images_per_class: Count | None = None
+    """Train images only: held-out ones all stay."""
     max_unreadable: Fraction = 0.01
 
 
@@ -170,6 +176,7 @@ class Random(Strict):
     """No training: the encoder as it was initialised."""
 
 
+# A new method's settings are entered here; everything below follows.
 METHOD_SETTINGS: dict[str, type[Strict]] = {
     "simclr": SimCLR,
     "moco": MoCo,
@@ -178,16 +185,19 @@ METHOD_SETTINGS: dict[str, type[Strict]] = {
 }
 
 
-class Methods(Strict):
-    simclr: SimCLR = SimCLR()
-    moco: MoCo = MoCo()
-    byol: BYOL = BYOL()
-    random: Random = Random()
+Methods = create_model(
+    "Methods",
+    __base__=Strict,
+    **{name: (settings, settings()) for name, settings in METHOD_SETTINGS.items()},
+)
 
 
 # --- pretraining ----------------------------------------------------------------------------
 
-Scale = Annotated[tuple[Positive, Positive], Field(description="lowest and highest value")]
+# YAML has lists only, so a strict tuple could never be given.
+Scale = Annotated[
+    tuple[Positive, Positive], Field(description="lowest and highest value", strict=False)
+]
 
 
 def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
@@ -247,16 +257,16 @@ class Online(Strict):
 
 
 class Pretrain(Strict):
-    epochs: Count = 100
-    batch_size: Annotated[int, Field(ge=2)] = 256
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 100
+    batch_size: Annotated[int, Field(ge=2, le=10**6)] = 256
     warmup_epochs: NonNegative = 0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 where the device has instructions for it, else fp32."""
     stem: Literal["imagenet", "small"] = "imagenet"
     """small: 3×3 stride 1 without max-pool, for images up to about 40 pixels."""
-    threads: Annotated[int, Field(ge=0)] = 0
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
     """CPU threads; 0 is all. Sums depend on it in the last bits, so fix it to compare bytes."""
-    seed: int = 0
+    seed: Seed = 0
     checkpoint_minutes: NonNegative = 5
     views: Views = Views()
     online: Online
@@ -270,9 +280,9 @@ Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "wide_resnet
 class Run(BaseModel):
     """One trained encoder. Any key of its method or of `pretrain` may be overridden here."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
-    method: Literal["simclr", "moco", "byol", "random"]
+    method: Literal[*METHOD_SETTINGS]
     backbone: Backbone
     corpus: Name
 
@@ -287,13 +297,15 @@ class Knn(Strict):
 
 
 class DefaultProbe(Strict):
+    """The study's probe without a grid: Adam on standardised features."""
+
     lr: Positive = 1e-3
-    epochs: Count = 10
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 10
 
 
 class Probe(Strict):
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    epochs: Count = 30
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 30
     batch_size: Count = 256
     lr: Annotated[list[Positive], Field(min_length=1)] = [1e-4, 1e-3, 1e-2, 1e-1]
     weight_decay: Annotated[list[NonNegative], Field(min_length=1)] = [0.0, 1e-4, 1e-3]
@@ -303,7 +315,7 @@ class Probe(Strict):
 class Evaluate(Strict):
     knn: Knn = Knn()
     probe: Probe = Probe()
-    seed: int = 0
+    seed: Seed = 0
 
 
 class Params(Strict):
@@ -325,7 +337,7 @@ class ResolvedRun(Strict):
     backbone: str
     corpus: str
     image_size: int
-    settings: SimCLR | MoCo | BYOL | Random
+    settings: SerializeAsAny[Strict]
     pretrain: Pretrain
 
     @property

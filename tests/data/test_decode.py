@@ -240,10 +240,12 @@ def test_large_jpegs_differ_little_from_a_full_decode(size):
     assert difference.mean() < 2
 
 
-def test_the_hash_is_of_the_pixels():
-    decoded = decode(encoded(Image.fromarray(COLOUR)), SIDE, "squash")
+def test_the_hashes_are_of_the_pixels_and_of_the_file():
+    content = encoded(Image.fromarray(COLOUR))
+    decoded = decode(content, SIDE, "squash")
     assert decoded.pixels == COLOUR.tobytes()
     assert decoded.sha256 == hashlib.sha256(COLOUR.tobytes()).hexdigest()
+    assert decoded.file_sha256 == hashlib.sha256(content).hexdigest()
     assert decoded.error == ""
 
 
@@ -274,6 +276,7 @@ def bomb() -> bytes:
 def test_unreadable_images_have_a_reason_that_is_the_same_each_time(content, reason):
     decoded = decode(content, SIDE, "squash")
     assert (decoded.pixels, decoded.sha256) == (b"", "")
+    assert decoded.file_sha256 == hashlib.sha256(content).hexdigest()
     assert decoded.error
     assert reason in decoded.error
     assert not re.search(r"0x[0-9a-f]|\n", decoded.error)

@@ -98,6 +98,8 @@ def test_hidden_things_do_not_count_for_the_layout(tmp_path):
         (["train/a/1.jpg", "test/a/1.jpg", "more/a/1.jpg"], "test, train stand beside more"),
         (["train/a/1.jpg", "val/a/1.jpg", "valid/a/1.jpg"], "the same image twice: val/a/1.jpg"),
         (["a/new\nline.jpg"], "control character"),
+        (["1.jpg", "_/1.jpg", "a/2.jpg"], "_/1.jpg: a class folder cannot be called _"),
+        (["test/a/1.jpg", "train/_/x/2.jpg"], "train/_/x/2.jpg: a class folder cannot be called _"),
     ],
 )
 def test_folders_that_cannot_be_used(tmp_path, make, names, message):
@@ -114,6 +116,11 @@ def test_a_missing_path_is_shown_with_the_root(tmp_path):
         read("gone/images", tmp_path)
     assert str(tmp_path) in str(caught.value)
     assert "relative to the project's root" in str(caught.value)
+
+
+def test_a_home_folder_that_is_not_there_is_one_line():
+    with pytest.raises(UserError, match=r"source\.path: ~nosuch/x: ~ stands for no home folder"):
+        read("~nosuch/x")
 
 
 def test_names_that_are_not_utf8_are_refused(tmp_path):

@@ -8,12 +8,13 @@ from sslpipe.errors import UserError
 from sslpipe.layout import Layout
 
 HASHES = [f"{i:064x}" for i in range(9)]
+FILES = [f"{i:064x}" for i in range(100, 109)]
 ENTRIES = [
-    Entry(0, "train", 1, "dog", 'all/dog/1, "é".jpg', HASHES[0], ""),
-    Entry(1, "train", 0, "cat", "all/cat/2.jpg", HASHES[1], ""),
-    Entry(2, "public", 1, "dog", "all/dog/3.jpg", HASHES[2], ""),
-    Entry(3, "private", 0, "cat", "all/cat/4.jpg", HASHES[3], ""),
-    Entry(-1, "train", 2, "emu", "all/emu/5.jpg", "", "OSError: image file is truncated"),
+    Entry(0, "train", 1, "dog", 'all/dog/1, "é".jpg', HASHES[0], FILES[0], ""),
+    Entry(1, "train", 0, "cat", "all/cat/2.jpg", HASHES[1], FILES[1], ""),
+    Entry(2, "public", 1, "dog", "all/dog/3.jpg", HASHES[2], FILES[2], ""),
+    Entry(3, "private", 0, "cat", "all/cat/4.jpg", HASHES[3], FILES[3], ""),
+    Entry(-1, "train", 2, "emu", "all/emu/5.jpg", "", FILES[4], "OSError: image file is truncated"),
 ]
 
 
@@ -38,7 +39,8 @@ def test_each_split_is_a_slice(layout):
     assert slices == [slice(0, 2), slice(2, 2), slice(2, 3), slice(3, 4)]
     assert index.labels("train").tolist() == [1, 0]
     assert index.labels("train").dtype == np.int64
-    assert index.hashes("public") == [HASHES[2]]
+    assert index.split_entries("public") == (ENTRIES[2],)
+    assert index.split_entries("val") == ()
     assert index.all_labels.tolist() == [1, 0, 1, 0]
     assert index.all_splits.tolist() == ["train", "train", "public", "private"]
 
@@ -48,7 +50,9 @@ def test_classes_include_those_of_unreadable_images(layout):
 
 
 def test_unlabelled(tmp_path):
-    write_index(tmp_path / "u.csv", [Entry(0, "train", -1, "", "all/_/1.jpg", HASHES[0], "")])
+    write_index(
+        tmp_path / "u.csv", [Entry(0, "train", -1, "", "all/_/1.jpg", HASHES[0], FILES[0], "")]
+    )
     index = read_index(tmp_path / "u.csv")
     assert index.classes == ()
     assert index.all_labels.tolist() == [-1]
@@ -56,8 +60,8 @@ def test_unlabelled(tmp_path):
 
 def test_the_file_is_what_is_documented(layout):
     lines = layout.packed_index("x").read_bytes().decode().split("\n")
-    assert lines[0] == "row,split,label,class_name,source_name,sha256,error"
-    assert lines[2] == f"1,train,0,cat,all/cat/2.jpg,{HASHES[1]},"
+    assert lines[0] == "row,split,label,class_name,source_name,sha256,file_sha256,error"
+    assert lines[2] == f"1,train,0,cat,all/cat/2.jpg,{HASHES[1]},{FILES[1]},"
 
 
 def line(*changes, of=1):
@@ -73,12 +77,14 @@ def line(*changes, of=1):
         (lambda rows: rows.clear(), "line 1: the columns"),
         (lambda rows: rows.pop(0), "line 1: the columns"),
         (lambda rows: rows.__setitem__(slice(1, None), []), "no images"),
-        (lambda rows: rows[2].pop(), "line 3: 6 columns"),
+        (lambda rows: rows[2].pop(), "line 3: 7 columns"),
         (lambda rows: rows[2].__setitem__(0, "one"), "line 3: row and label"),
         (lambda rows: rows[2].__setitem__(1, "trian"), "line 3: split 'trian'"),
         (lambda rows: rows[2].__setitem__(5, "abc"), "line 3: not a sha256"),
-        (lambda rows: rows[2].__setitem__(6, "bad"), "line 3: row -1 and an error"),
-        (lambda rows: rows[5].__setitem__(6, ""), "line 6: row -1 and an error"),
+        (lambda rows: rows[2].__setitem__(6, "abc"), "line 3: not a sha256"),
+        (lambda rows: rows[5].__setitem__(6, ""), "line 6: not a sha256"),
+        (lambda rows: rows[2].__setitem__(7, "bad"), "line 3: row -1 and an error"),
+        (lambda rows: rows[5].__setitem__(7, ""), "line 6: row -1 and an error"),
         (lambda rows: rows.pop(2), "rows must be 0, 1, 2"),
         (lambda rows: rows[2].__setitem__(1, "private"), "order train, val"),
         (lambda rows: rows[2].__setitem__(2, "1"), "label 1 of class 'cat'"),

@@ -62,6 +62,7 @@ def test_rows_hold_the_images_of_the_index(tmp_path):
         number = int(file[:3]) + 160 * (class_name == "b")
         assert (images[entry.row] == [number % 256, number // 256, 50]).all()
         assert entry.sha256 == hashlib.sha256(images[entry.row].tobytes()).hexdigest()
+        assert entry.file_sha256 == hashlib.sha256(png(number)).hexdigest()
 
 
 def test_the_array_file_is_what_numpy_writes(tmp_path):
@@ -76,6 +77,7 @@ def test_unreadable_images_are_listed_last_without_a_row(tmp_path):
     assert {entry.source_name for entry in entries[-2:]} == set(BROKEN)
     for entry in entries[-2:]:
         assert (entry.row, entry.sha256) == (-1, "")
+        assert entry.file_sha256 == hashlib.sha256(BROKEN[entry.source_name]).hexdigest()
         assert entry.error == "not an image of a known format"
     assert not any(entry.error for entry in entries[:-2])
 

@@ -11,9 +11,10 @@ def unit(*shape, seed=0):
     return F.normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(seed)), dim=-1)
 
 
-def nt_xent_by_loops(views, temperature, global_views=2):
+def nt_xent_by_loops(views, temperature):
     """Equation 1 of SimCLR, one pair at a time; negatives are other images' global views."""
     number, images, _ = views.shape
+    global_views = 2
     losses = []
     for a in range(number):
         for i in range(images):

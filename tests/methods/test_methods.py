@@ -204,6 +204,13 @@ def test_byol_loss_sums_both_directions():
     assert loss == pytest.approx(4, abs=0.8)
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_local_crops_change_no_methods_loss_scale(name):
+    """At the start every view is as good as any other, so a mean over more pairs stays put."""
+    few, many = (build(name).loss(views(2), views(n, seed=5), STEP).loss.item() for n in (0, 6))
+    assert many == pytest.approx(few, rel=0.25)
+
+
 def test_losses_stay_fp32_under_bf16_autocast():
     for name in METHODS:
         method = build(name)

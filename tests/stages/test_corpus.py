@@ -1,18 +1,21 @@
 """sslpipe corpus: train rows, less what equals a held-out image of any scored or watched set."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from sslpipe.data.corpus import corpus_rows
-from sslpipe.data.index import Entry, write_index
+from sslpipe.data import raw
+from sslpipe.data.corpus import HELD_OUT, corpus_rows
+from sslpipe.data.index import Entry, read_index, write_index
 from sslpipe.errors import UserError
 from sslpipe.files import read_json, sha256
 from sslpipe.layout import Layout
 from sslpipe.params import load
 from sslpipe.schema import Corpus, Dataset
-from sslpipe.stages import corpus
+from sslpipe.stages import corpus, subset
 
 PARAMS = load(Path(__file__).parents[2] / "presets/default.yaml")
 NAMES = ("a", "b", "c", "web", "other")
@@ -40,8 +43,11 @@ def put(layout, dataset, labelled=True, **splits):
         for word in splits.get(split, "").split():
             row, digest = len(entries), word.encode().hex().zfill(64)
             label, name = (0, "k") if labelled else (-1, "")
-            entries.append(Entry(row, split, label, name, f"all/k/{row}", digest, ""))
-    entries.append(Entry(-1, "val", entries[0].label, entries[0].class_name, "all/k/x", "", "bad"))
+            file_digest = f"{dataset}/{row}".encode().hex().zfill(64)  # each file its own
+            source = f"all/k/{row}"
+            entries.append(Entry(row, split, label, name, source, digest, file_digest, ""))
+    label, name = entries[0].label, entries[0].class_name
+    entries.append(Entry(-1, "val", label, name, "all/k/x", "", "f" * 64, "bad"))
     write_index(layout.packed_index(dataset), entries)
 
 
@@ -88,7 +94,7 @@ def test_equals_of_held_out_images_of_any_member_are_excluded(layout, capsys):
     assert excluded(content) == {"a": [0], "b": [1], "c": []}
     assert content["images"] == 3 + 1 + 2
     said = capsys.readouterr().err
-    assert "left out 1 training images of a:" in said
+    assert "left out 1 training images of a: they equal a val, public or private image" in said
     assert "corpus base: 6 images of a, b, c" in said
 
 
@@ -105,6 +111,53 @@ def test_each_held_out_split_of_the_own_set_counts(tmp_path, split):
     layout = Layout(tmp_path)
     put(layout, "a", train="one two", **{split: "two"})
     assert excluded(made(layout)) == {"a": [1]}
+
+
+def image(number: int, kind: str = "PNG") -> bytes:
+    """Wide, so that squash and crop differ; noise, so that no two of them are equal."""
+    pixels = np.random.default_rng(number).integers(0, 256, (20, 30, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+def packed(layout, name, files, **settings):
+    """Pack {member name: bytes}; return the index."""
+    raw.write(layout.raw(name), sorted(files.items()))
+    dataset = Dataset(source={"kind": "folder", "path": "x"}, **settings)
+    subset.run(params().model_copy(update={"datasets": {name: dataset}}), layout, name)
+    return read_index(layout.packed_index(name))
+
+
+FILES = {
+    f"all/{c}/{i}.png": image(i)
+    for c, start in (("a", 0), ("b", 40))
+    for i in range(start, start + 40)
+}
+
+
+@pytest.mark.parametrize(
+    "resize, kind",
+    [("crop", "PNG"), ("squash", "BMP"), ("squash", "PNG")],
+    ids=["the same files", "the same pixels", "both"],
+)
+def test_no_held_out_image_enters_through_another_set(tmp_path, capsys, resize, kind):
+    """The scored set's folder once more, unlabelled: resized otherwise, or encoded otherwise."""
+    layout = Layout(tmp_path)
+    lab = packed(layout, "a", FILES, resize="squash")
+    again = {name: image(i, kind) for i, name in enumerate(FILES)}
+    web = packed(layout, "web", again, resize=resize, labelled=False)
+    same_pixels, same_files = (
+        {getattr(e, key) for e in lab.entries} == {getattr(e, key) for e in web.entries}
+        for key in ("sha256", "file_sha256")
+    )
+    assert (same_pixels, same_files) == (resize == "squash", kind == "PNG")
+    held_out = {e.source_name for split in HELD_OUT for e in lab.split_entries(split)}
+    assert 10 < len(held_out) < 70
+    content = made(layout, members=["web"], leaderboard=["a"])
+    ((_, rows),) = corpus_rows(content)
+    assert {web.entries[row].source_name for row in rows} == set(FILES) - held_out
+    assert f"left out {len(held_out)} training images of web: they equal" in capsys.readouterr().err
 
 
 def test_equal_training_images_stay(layout):

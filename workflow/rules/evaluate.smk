@@ -1,6 +1,6 @@
 rule embed:
     input:
-        code("networks", "evaluation/features.py"),
+        code("networks", "evaluation/features.py", "views/normalize.py"),
         "data/runs/{run}/encoder.safetensors",
         "data/packed/{dataset}.npy",
         "data/packed/{dataset}.csv",

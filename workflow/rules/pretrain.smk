@@ -1,6 +1,6 @@
 rule pretrain:
     input:
-        code("networks", "views", "methods", "training"),
+        code("networks", "views", "methods", "training", "seeds.py"),
         lambda wildcards: f"data/corpora/{config['runs'][wildcards.run]['corpus']}.json",
     output:
         "data/runs/{run}/encoder.safetensors",
@@ -8,7 +8,11 @@ rule pretrain:
         "reports/pretrain/{run}.json",
     log:
         "logs/pretrain/{run}.log",
-    threads: config["pretrain"].get("threads") or workflow.cores
+    threads:
+        lambda wildcards: config["runs"][wildcards.run].get(
+            "threads", config["pretrain"].get("threads")
+        )
+        or workflow.cores
     resources:
         gpu=1,
     params:

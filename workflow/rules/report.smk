@@ -17,6 +17,7 @@ rule leaderboard:
     params:
         leaderboard=config["leaderboard"],
         runs=config["runs"],
+        evaluate=config["evaluate"],
     shell:
         "sslpipe leaderboard 2>&1 | tee {log}"
 
@@ -24,8 +25,6 @@ rule leaderboard:
 rule figures:
     input:
         code("reporting/figures.py"),
-        METRICS,
-        PRETRAIN_REPORTS,
         HISTORIES,
     output:
         "reports/figures/accuracy.png",

@@ -28,24 +28,33 @@ def compose(
 ) -> dict[str, Any]:
     """The corpus as JSON.
 
-    indexes: of all of `datasets_read`; hashes: sha256 of their files. A train image is excluded
-    when its pixels equal those of a held-out image of any of these sets.
+    indexes: of all of `datasets_read`; hashes: sha256 of the index files. A train image is
+    excluded when its pixels or its file equal those of a held-out image of any of these sets.
     Raises UserError when no image is left.
     """
+    # Pixels alone miss a file that two sets resize differently; files alone, another encoding.
     held_out = {
-        sha256 for index in indexes.values() for split in HELD_OUT for sha256 in index.hashes(split)
+        sha256
+        for index in indexes.values()
+        for split in HELD_OUT
+        for entry in index.split_entries(split)
+        for sha256 in (entry.sha256, entry.file_sha256)
     }
     described = []
     for dataset in members:
         rows = indexes[dataset].split_slice("train")
-        pixels = indexes[dataset].hashes("train")
-        excluded = [row for row, sha256 in enumerate(pixels, rows.start) if sha256 in held_out]
+        train = indexes[dataset].split_entries("train")
+        excluded = [
+            entry.row
+            for entry in train
+            if not held_out.isdisjoint((entry.sha256, entry.file_sha256))
+        ]
         described.append(
             {
                 "dataset": dataset,
                 "rows": [rows.start, rows.stop],
                 "excluded": excluded,
-                "images": len(pixels) - len(excluded),
+                "images": len(train) - len(excluded),
                 "index_sha256": hashes[dataset],
             }
         )

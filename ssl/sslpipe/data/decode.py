@@ -27,10 +27,14 @@ ORIENTATION = 0x0112
 
 
 class Decoded(NamedTuple):
-    """pixels: S·S·3 bytes and their sha256; or, for an unreadable image, empty and the reason."""
+    """pixels: S·S·3 bytes and their sha256; or, for an unreadable image, empty and the reason.
+
+    file_sha256 is of the encoded bytes, readable or not.
+    """
 
     pixels: bytes
     sha256: str
+    file_sha256: str
     error: str
 
 
@@ -51,11 +55,12 @@ def decode_batch(batch: Batch) -> list[Decoded]:
 
 def decode(content: bytes, size: int, resize: str) -> Decoded:
     """Decode and resize one encoded image; never raises for bad content."""
+    file_sha256 = hashlib.sha256(content).hexdigest()
     try:
         pixels = to_pixels(content, size, resize).tobytes()
     except Exception as error:  # Pillow's decoders raise nearly everything on broken files
-        return Decoded(b"", "", _reason(error))
-    return Decoded(pixels, hashlib.sha256(pixels).hexdigest(), "")
+        return Decoded(b"", "", file_sha256, _reason(error))
+    return Decoded(pixels, hashlib.sha256(pixels).hexdigest(), file_sha256, "")
 
 
 def to_pixels(content: bytes, size: int, resize: str) -> np.ndarray:

@@ -16,12 +16,15 @@ from sslpipe.errors import UserError
 from sslpipe.files import write_text
 from sslpipe.layout import Layout
 
-COLUMNS = ("row", "split", "label", "class_name", "source_name", "sha256", "error")
+COLUMNS = ("row", "split", "label", "class_name", "source_name", "sha256", "file_sha256", "error")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Entry(NamedTuple):
-    """One line. sha256 is of the packed pixels; an unreadable image has row -1 and an error."""
+    """One line. sha256 is of the packed pixels, file_sha256 of the encoded image in the tar.
+
+    An unreadable image has row -1, no sha256 and an error.
+    """
 
     row: int
     split: str
@@ -29,6 +32,7 @@ class Entry(NamedTuple):
     class_name: str
     source_name: str
     sha256: str
+    file_sha256: str
     error: str
 
 
@@ -52,9 +56,9 @@ class Index:
         """int64 (n,), the labels of a split's rows; -1 where there is none."""
         return self.all_labels[self.split_slice(split)]
 
-    def hashes(self, split: str) -> list[str]:
-        """sha256 of the pixels of a split's rows."""
-        return [entry.sha256 for entry in self.entries[self.split_slice(split)]]
+    def split_entries(self, split: str) -> tuple[Entry, ...]:
+        """The packed images of a split, in the order of their rows."""
+        return self.entries[self.split_slice(split)]
 
     @cached_property
     def all_labels(self) -> np.ndarray:
@@ -131,17 +135,19 @@ def open_packed(layout: Layout, name: str) -> tuple[np.ndarray, Index]:
 def _entry(fields: list[str], line: int) -> Entry:
     if len(fields) != len(COLUMNS):
         raise ValueError(f"line {line}: {len(fields)} columns instead of {len(COLUMNS)}")
-    row, split, label, class_name, source_name, sha256, error = fields
+    row, split, label, *texts = fields
     try:
-        entry = Entry(int(row), split, int(label), class_name, source_name, sha256, error)
+        entry = Entry(int(row), split, int(label), *texts)
     except ValueError:
         raise ValueError(f"line {line}: row and label must be whole numbers") from None
     if split not in SPLITS:
         raise ValueError(f"line {line}: split {split!r}")
-    if (entry.row < 0) != bool(error):
+    if (entry.row < 0) != bool(entry.error):
         raise ValueError(f"line {line}: row -1 and an error belong together")
-    if not error and not SHA256.fullmatch(sha256):
-        raise ValueError(f"line {line}: not a sha256: {sha256!r}")
+    # an unreadable image has no pixels, but a file
+    for sha256 in (entry.file_sha256,) if entry.error else (entry.sha256, entry.file_sha256):
+        if not SHA256.fullmatch(sha256):
+            raise ValueError(f"line {line}: not a sha256: {sha256!r}")
     return entry
 
 

@@ -6,6 +6,7 @@ So each direction is taken only when the other engine vouches for the whole expe
 """
 
 import subprocess
+import sys
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,12 +37,12 @@ def sync() -> str:
     if snakemake.vouches and dvc_clean:
         return "Snakemake and DVC agree: nothing to do."
     if snakemake.vouches:
-        run(["dvc", "commit", "--force", "--quiet"])
+        run("dvc", "commit", "--force", "--quiet")
         if not dvc_is_clean():
             raise UserError("dvc commit left changes; see: dvc status")
         return "DVC now knows what Snakemake has made."
     if dvc_clean:
-        run(["snakemake", "--touch", "--forceall", "--cores", "1", "--quiet", "all"])
+        run("snakemake", "--touch", "--forceall", "--cores", "1", "--quiet", "all")
         after = snakemake_state()
         if not after.vouches:
             raise UserError(
@@ -57,7 +58,7 @@ def sync() -> str:
 
 def snakemake_state() -> SnakemakeState:
     """What Snakemake thinks of every output of the default target."""
-    table = run(["snakemake", "--summary", "--cores", "1"])
+    table = run("snakemake", "--summary", "--cores", "1")
     rows = [line.split("\t") for line in table.splitlines() if "\t" in line]
     if not rows:
         raise UserError("snakemake --summary printed no table; see: snakemake -n")
@@ -70,16 +71,22 @@ def snakemake_state() -> SnakemakeState:
 
 
 def dvc_is_clean() -> bool:
-    return subprocess.run(["dvc", "status", "--quiet"], capture_output=True).returncode == 0
+    return _call("dvc", "status", "--quiet").returncode == 0
 
 
-def run(command: list[str]) -> str:
-    """The command's standard output. Raises UserError with the end of what it said on failure."""
-    done = subprocess.run(command, capture_output=True, text=True)
+def run(engine: str, *arguments: str) -> str:
+    """The engine's standard output. Raises UserError with the end of what it said on failure."""
+    done = _call(engine, *arguments)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
-        raise UserError(f"{' '.join(command)} failed: {said[-1]}")
+        raise UserError(f"{engine} {' '.join(arguments)} failed: {said[-1]}")
     return done.stdout
+
+
+def _call(engine: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the engine of this very environment, whatever is on PATH."""
+    command = [sys.executable, "-m", engine, *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
 
 
 def _record(output: str) -> Path:

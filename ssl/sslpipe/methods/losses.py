@@ -9,23 +9,28 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def nt_xent(views: Tensor, temperature: float, *, global_views: int = 2) -> Tensor:
+def nt_xent(
+    views: Tensor, temperature: float, *, targets: Tensor | None = None, first: int = 0
+) -> Tensor:
     """NT-Xent (SimCLR, Chen et al. 2020, equation 1), with local crops.
 
-    views: (V, N, d) unit vectors, the first `global_views` of them global. Every view is an anchor
-    for each *other global* view u of its image, with one positive at a time in the denominator:
+    views: (V, N, d) unit vectors, the two global views first. Every view is an anchor for each
+    *other global* view u of its image, with one positive at a time in the denominator:
     −log( e^{s(a,u)/τ} / (e^{s(a,u)/τ} + Σ e^{s(a,n)/τ}) ), n over the global views of other
     images. With two global views and no local one this is the paper's mean over 2N anchors.
-    Returns the mean over all (anchor view, global view) pairs and images.
+    targets: (2, M, d), the global views of all ranks, by default those of `views`; the anchors'
+    images are its rows `first` to `first` + N.
+    Returns the mean over all (anchor view, other global view) pairs and images.
     """
+    targets = views[:2] if targets is None else targets
     number, images, _ = views.shape
-    targets = views[:global_views]
+    own = torch.arange(first, first + images, device=views.device)
     similarity = torch.einsum("vid,ujd->vuij", views, targets) / temperature
-    same_image = torch.eye(images, dtype=torch.bool, device=views.device)
-    positive = similarity.diagonal(dim1=2, dim2=3)  # (V, U, N)
+    same_image = own[:, None] == torch.arange(targets.shape[1], device=views.device)
+    positive = similarity[..., first : first + images].diagonal(dim1=2, dim2=3)  # (V, 2, N)
     negatives = similarity.masked_fill(same_image, -torch.inf).logsumexp(dim=(1, 3))  # (V, N)
     losses = torch.logaddexp(positive, negatives[:, None]) - positive
-    pair = ~torch.eye(number, global_views, dtype=torch.bool, device=views.device)
+    pair = ~torch.eye(number, 2, dtype=torch.bool, device=views.device)
     return (losses * pair[..., None]).sum() / (pair.sum() * images)
 
 

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslpipe import schema
+from sslpipe.methods.gather import gather, rank
 from sslpipe.methods.losses import nt_xent
 from sslpipe.methods.method import Method, Output, Step
 from sslpipe.networks.heads import mlp
@@ -26,4 +27,7 @@ class SimCLR(Method):
         if local_views:
             z += self.project(local_views, self.encoder, self.projector)
         z = F.normalize(torch.stack(z), dim=-1)
-        return Output(nt_xent(z, self.temperature), z[0].detach())
+        everyones = gather(z[:2])  # (W, 2, N, d)
+        targets = everyones.transpose(0, 1).flatten(1, 2)
+        loss = nt_xent(z, self.temperature, targets=targets, first=rank() * z.shape[1])
+        return Output(loss, z[0].detach())

@@ -11,7 +11,7 @@ from sslpipe.stages.inputs import require
 
 
 def run(params: Params, layout: Layout, name: str) -> None:
-    """Write `layout.corpus(name)`; reads only the indexes, whose hashes stand for the pixels.
+    """Write `layout.corpus(name)`; reads only the indexes, whose hashes stand for the images.
 
     Raises UserError when an index is missing or malformed, or no image is left.
     """
@@ -26,7 +26,7 @@ def run(params: Params, layout: Layout, name: str) -> None:
         if member["excluded"]:
             say(
                 f"corpus {name}: left out {len(member['excluded'])} training images of "
-                f"{member['dataset']}: their pixels equal a val, public or private image's"
+                f"{member['dataset']}: they equal a val, public or private image"
             )
     say(f"corpus {name}: {content['images']} images of {', '.join(corpus.datasets)}")
     write_json(layout.corpus(name), content)

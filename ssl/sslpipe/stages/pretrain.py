@@ -48,7 +48,9 @@ def run(params: Params, layout: Layout, name: str) -> None:
     ):
         device = device_of(devices)
         autocast = autocast_dtype(resolved.pretrain.precision, device)
-        images = corpus_images(layout, corpus, device)
+        # Worker processes cannot use a GPU's memory: there they read from the CPU's.
+        workers = resolved.pretrain.views.workers
+        images = corpus_images(layout, corpus).to("cpu" if workers else device)
         precision = "bf16" if autocast else "fp32"
         say(f"{name}: {len(images)} images, {device_name(device)}, {precision}")
         trained = train(resolved, images, watched, state, device=device, autocast=autocast)
@@ -57,8 +59,8 @@ def run(params: Params, layout: Layout, name: str) -> None:
         state.clear()
 
 
-def corpus_images(layout: Layout, corpus: Path, device: torch.device) -> torch.Tensor:
-    """The corpus as one uint8 tensor (N, S, S, 3) on the device.
+def corpus_images(layout: Layout, corpus: Path) -> torch.Tensor:
+    """The corpus as one uint8 tensor (N, S, S, 3) on the CPU.
 
     A corpus that is one whole train split stays a view of the file; others are copied together.
     """
@@ -68,7 +70,7 @@ def corpus_images(layout: Layout, corpus: Path, device: torch.device) -> torch.T
         whole = len(rows) == 0 or rows[-1] - rows[0] + 1 == len(rows)
         parts.append(images[rows[0] : rows[-1] + 1] if whole else images[rows])
     joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    return torch.from_numpy(joined).to(device)
+    return torch.from_numpy(joined)
 
 
 def watch(layout: Layout, dataset: str, bank: int) -> Watched:

@@ -16,7 +16,7 @@ from sslpipe.files import write_with
 from sslpipe.schema import ResolvedRun
 
 # The rooms of the package that a trained weight depends on.
-CODE = ("networks", "views", "methods", "training")
+CODE = ("networks", "views", "methods", "training", "seeds.py")
 
 
 def fingerprint(run: ResolvedRun, corpus: bytes) -> str:
@@ -32,8 +32,8 @@ def code_version() -> str:
     """sha256 of the modules that training runs through."""
     root = Path(sslpipe.__file__).parent
     digest = hashlib.sha256()
-    for room in CODE:
-        for path in sorted((root / room).rglob("*.py")):
+    for room in map(root.joinpath, CODE):
+        for path in sorted(room.rglob("*.py")) if room.is_dir() else [room]:
             digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -40,7 +40,10 @@ LARGEST_FILE = 256 * 2**20
 
 def images(source: Folder, root: Path) -> Iterator[tuple[str, bytes]]:
     """Yield (member name, bytes), one image in memory at a time. `path` is relative to `root`."""
-    path = root / Path(source.path).expanduser()
+    try:
+        path = root / Path(source.path).expanduser()
+    except RuntimeError:
+        raise UserError(f"source.path: {source.path}: ~ stands for no home folder here") from None
     if path.is_dir():
         yield from _stream(source.path, *_of_folder(path))
     elif path.is_file():
@@ -56,8 +59,8 @@ def images(source: Folder, root: Path) -> Iterator[tuple[str, bytes]]:
 def members_of(names: Iterable[str]) -> dict[str, str]:
     """Member name → given name, for relative paths of images with `/` between their parts.
 
-    Raises UserError for split folders beside other folders, two files of one member name, and
-    names that a CSV or another system could not hold.
+    Raises UserError for split folders beside other folders, a class folder `_`, two files of one
+    member name, and names that a CSV or another system could not hold.
     """
     parts = {_sound(name): tuple(name.split("/")) for name in names}
     if not _has_splits(parts.values()) and _has_one_top(parts.values()):
@@ -68,6 +71,8 @@ def members_of(names: Iterable[str]) -> dict[str, str]:
         split = "all"
         if with_splits and len(path) > 1:
             split, path = SPLIT_FOLDERS[path[0].lower()], path[1:]
+        if len(path) > 1 and path[0] == LOOSE:
+            raise UserError(f"{name}: a class folder cannot be called {LOOSE}: rename it")
         class_name, file = (path[0], "/".join(path[1:])) if len(path) > 1 else (LOOSE, path[0])
         member = f"{split}/{class_name}/{file}"
         if member in members:
