@@ -7,13 +7,13 @@ from torch import Tensor
 
 
 def top_k(scores: Tensor, labels: Tensor, k: int) -> float:
-    """Fraction of images whose class is among the k highest scores: 1 if there are at most k
-    classes.
+    """Fraction of images whose class is among the k highest scores.
 
-    scores (Q, C) float, labels (Q,) int64. Among equal scores the lower label comes first.
+    scores (Q, C) float, labels (Q,) int64. Among equal scores the lower label comes first. A class
+    whose score is -inf is no answer at all: never a hit, however few the classes.
     """
     _check(scores, labels)
-    return int((_rank(scores, labels) < k).sum()) / len(labels)
+    return int((_rank(scores, labels) < min(k, scores.shape[1])).sum()) / len(labels)
 
 
 def mean_per_class(scores: Tensor, labels: Tensor) -> float:
@@ -33,10 +33,14 @@ def chance(train_labels: Tensor, labels: Tensor) -> float:
 
 
 def _rank(scores: Tensor, labels: Tensor) -> Tensor:
-    """How many classes come before the true one (Q,), without a sort and without undefined ties."""
+    """How many classes come before the true one (Q,), without a sort and without undefined ties.
+
+    All of them where the true one's score is -inf.
+    """
     own = scores.gather(1, labels[:, None])
     lower = torch.arange(scores.shape[1], device=scores.device) < labels[:, None]
-    return ((scores > own) | ((scores == own) & lower)).sum(dim=1)
+    rank = ((scores > own) | ((scores == own) & lower)).sum(dim=1)
+    return rank.masked_fill(own.squeeze(1) == -torch.inf, scores.shape[1])
 
 
 def _check(scores: Tensor, labels: Tensor) -> None:
@@ -44,5 +48,5 @@ def _check(scores: Tensor, labels: Tensor) -> None:
         raise ValueError("no images to score: the split is empty")
     if len(scores) != len(labels):
         raise ValueError(f"{len(scores)} rows of scores for {len(labels)} labels")
-    if not torch.isfinite(scores).all():
+    if not (scores < torch.inf).all():  # NaN too: it is smaller than nothing
         raise ValueError("NaN or infinite class scores")

@@ -2,7 +2,8 @@
 
 Pure functions of training histories. A history has one row for each epoch with the columns epoch,
 loss, resumed (1 in the first row after a restart) and, for each data set, knn_<dataset> and
-probe_<dataset> (fractions, blank when they were not due).
+probe_<dataset> (fractions, blank when they were not due). That of an untrained encoder has a single
+row, epoch 0.
 """
 
 from __future__ import annotations
@@ -23,8 +24,6 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 Histories = Mapping[str, pd.DataFrame]
-# {label: value} for k-NN alone, or {label: {"knn": value, "probe": value}}.
-Baselines = Mapping[str, Mapping[str, float | Mapping[str, float]]]
 
 ONLINE = {"knn": "k-NN", "probe": "linear probe"}
 DOTS = [(0, (1, 1.5)), (0, (3, 1.5, 1, 1.5)), (0, (5, 2)), (0, (1, 4))]
@@ -44,28 +43,29 @@ LEGEND_LINES = 11  # a row of panels
 
 
 def accuracy_figure(
-    histories: Histories, datasets: Sequence[str], baselines: Baselines | None = None
+    histories: Histories, datasets: Sequence[str], untrained: Histories | None = None
 ) -> Figure:
     """Figure 1: validation accuracy over pretraining, a column of panels for each data set.
 
-    The upper row is k-NN, the lower the online linear probe. `baselines` draws horizontal lines,
-    for example of the untrained encoder and of raw pixels; a plain number belongs to k-NN.
+    The upper row is k-NN, the lower the online linear probe. `untrained` draws horizontal lines,
+    from the histories of encoders without training: measured as the curves are, so comparable.
     """
-    baselines = baselines or {}
     names = list(datasets) or [""]
     styles = run_styles(histories)
-    levels = {label: i for name in names for i, label in enumerate(baselines.get(name, {}))}
-    dots = {label: DOTS[i % len(DOTS)] for i, label in enumerate(levels)}
+    columns = [f"{kind}_{name}" for kind in ONLINE for name in names]
+    levels = {run: _levels(table, columns) for run, table in (untrained or {}).items()}
+    levels = {run: values for run, values in levels.items() if values}
+    dots = {run: DOTS[i % len(DOTS)] for i, run in enumerate(levels)}
     with _style():
         figure, panels = _panels(len(ONLINE), len(names))
         for row, (kind, title) in zip(panels, ONLINE.items(), strict=True):
             for panel, name in zip(row, names, strict=True):
                 if not _curves(panel, histories, f"{kind}_{name}", styles):
                     _say(panel, _why_empty(histories, name))
-                for label, value in baselines.get(name, {}).items():
-                    level = (value if isinstance(value, Mapping) else {"knn": value}).get(kind)
+                for run, values in levels.items():
+                    level = values.get(f"{kind}_{name}")
                     if level is not None:
-                        panel.axhline(level, **BASELINE, linestyle=dots[label], gid="baseline")
+                        panel.axhline(level, **BASELINE, linestyle=dots[run], gid="baseline")
                 panel.yaxis.set_major_formatter(PERCENT)
                 _finish(panel)
             row[0].set_ylabel(f"{title} top-1\n(validation, %)")
@@ -73,7 +73,9 @@ def accuracy_figure(
             panel.set_title(name)
         for panel in panels[-1]:
             panel.set_xlabel("pretraining epoch")
-        extra = [Line2D([], [], **BASELINE, linestyle=dots[label], label=label) for label in levels]
+        extra = [
+            Line2D([], [], **BASELINE, linestyle=dots[run], label=_wrapped(run)) for run in levels
+        ]
         _legend(figure, histories, styles, extra)
     return figure
 
@@ -139,6 +141,12 @@ def _panels(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
     for panel in panels.flat:
         panel.tick_params(labelbottom=True)
     return figure, panels
+
+
+def _levels(table: pd.DataFrame, columns: Sequence[str]) -> dict[str, float]:
+    """column → its value in an untrained encoder's history, of those that were measured."""
+    values = {column: table[column].dropna() for column in columns if column in table}
+    return {column: float(value.iloc[-1]) for column, value in values.items() if len(value)}
 
 
 def _curves(

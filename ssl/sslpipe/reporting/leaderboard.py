@@ -31,12 +31,12 @@ SCORES = {
     "public_top1": ("public", "the same probe on the public test images"),
     "private_top1": ("private", "the same probe on the private test images"),
     "knn_weighted_top1": ("k-NN weighted", "k-NN with votes weighted by exp(similarity / T)"),
-    "knn_top5": ("k-NN top-5", "the true class is among the five with the most votes"),
+    "knn_top5": ("k-NN top-5", "the true class has a vote and is among the five with the most"),
     "probe_top5": ("probe top-5", "the true class is among the probe's five highest"),
     "knn_mean_per_class": ("k-NN per class", "k-NN top-1 averaged over classes"),
     "probe_mean_per_class": ("probe per class", "probe top-1 averaged over classes"),
     "probe_val_top1": ("probe val", "the probe on validation, which chose the grid cell"),
-    "probe_default_top1": ("default probe", "a probe with one fixed setting, all test images"),
+    "probe_default_top1": ("default probe", "a probe with one fixed setting (Adam), all test images"),
 }
 SETTINGS = {
     "probe_best_lr": ("best lr", "learning rate of the chosen grid cell"),
@@ -301,8 +301,8 @@ def _legend(metrics: Metrics, pretrain: Pretrain) -> Iterable[str]:
         "All scores are percentages of test images, top-1 unless a heading says otherwise. "
         "Runs are ranked by the public score. **Bold**: the best trained run in a column. "
         f"`{CHANCE}`: always answering the most frequent training class. Baselines, never in bold: "
-        "method `random` is the encoder before any training, backbone `pixels` the image itself. "
-        f"{DASH}: does not apply."
+        "method `random` is the encoder before any training, backbone `pixels` the image averaged "
+        f"to 16×16. {DASH}: does not apply."
     )
     lines = [
         [heading, f"`{column}`", meaning]

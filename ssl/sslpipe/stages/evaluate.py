@@ -1,6 +1,7 @@
 """evaluate(run, dataset): frozen features → k-NN and probe scores, one flat JSON."""
 
 import zipfile
+import zlib
 
 import numpy as np
 import torch
@@ -21,9 +22,13 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             features, labels, splits = (arrays[key] for key in ("features", "label", "split"))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
             f"{path}: damaged ({error}); delete it and run: sslpipe embed {name} {dataset}"
         ) from None
-    scores = evaluate(features, labels, splits, params.evaluate, params.evaluate.seed)
-    write_json(layout.metrics(name, dataset), scores)
+    made = layout.metrics(name, dataset)
+    try:
+        scores = evaluate(features, labels, splits, params.evaluate, params.evaluate.seed)
+    except ValueError as error:  # a split without images, more neighbours than training images
+        raise UserError(f"{made}: evaluate {name} {dataset}: {error}") from None
+    write_json(made, scores)

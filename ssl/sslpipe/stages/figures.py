@@ -4,32 +4,37 @@ from pathlib import Path
 
 import pandas as pd
 
+from sslpipe.errors import UserError
 from sslpipe.files import write_bytes
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.reporting import figures
 from sslpipe.stages.inputs import require
-from sslpipe.stages.leaderboard import scores
 
 
 def run(params: Params, layout: Layout) -> None:
-    trained = {name: run for name, run in params.runs.items() if run.method != "random"}
-    histories = {
-        name: pd.read_csv(require(layout.history(name), f"sslpipe pretrain {name}"))
-        for name in trained
-    }
-    baselines = {
-        dataset: {
-            name: {"knn": cell["knn_val_top1"], "probe": cell["probe_default_val_top1"]}
-            for (of, name), cell in scores(params, layout).items()
-            if of == dataset and name not in trained
-        }
-        for dataset in params.leaderboard
-    }
+    methods = {name: run.method for name, run in params.runs.items()}
+    histories = {name: read_history(layout, name) for name in methods}
+    trained = {name: table for name, table in histories.items() if methods[name] != "random"}
+    untrained = {name: table for name, table in histories.items() if name not in trained}
     drawn = {
-        "accuracy": figures.accuracy_figure(histories, params.leaderboard, baselines),
-        "loss": figures.loss_figure(histories, {name: run.method for name, run in trained.items()}),
+        "accuracy": figures.accuracy_figure(trained, params.leaderboard, untrained),
+        "loss": figures.loss_figure(trained, methods),
     }
     for name, figure in drawn.items():
         stem = layout.figure(name, "png").with_suffix("")
         figures.save(figure, str(stem), lambda path, content: write_bytes(Path(path), content))
+
+
+def read_history(layout: Layout, run: str) -> pd.DataFrame:
+    """Raises UserError where there is none, or a damaged one."""
+    path = require(layout.history(run), f"sslpipe pretrain {run}")
+    try:
+        table = pd.read_csv(path)
+        if "epoch" not in table:
+            raise ValueError("no column epoch")
+    except ValueError as error:
+        raise UserError(
+            f"{path}: damaged ({error}); delete it and run: sslpipe pretrain {run}"
+        ) from None
+    return table
