@@ -68,6 +68,10 @@ class Project:
             assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done
 
+    def copy(self, folder: Path) -> "Project":
+        shutil.copytree(self.folder, folder)
+        return Project(folder)
+
     def jobs(self) -> set[str]:
         """Rule and outputs of the jobs that Snakemake would run."""
         table = self.run("snakemake --summary --cores 1").stdout.splitlines()

@@ -15,12 +15,18 @@ from torchvision.models import resnet18
 PRETRAIN = [str(Path(sys.executable).parent / "sslpipe"), "pretrain", "simclr"]
 
 
+@pytest.fixture(scope="module")
+def project(snakemake_project, tmp_path_factory):
+    """A finished experiment to be mishandled: a copy, as the engines' own tests need theirs whole."""
+    return snakemake_project.copy(tmp_path_factory.mktemp("stages") / "project")
+
+
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_leaderboard_of_a_whole_run(snakemake_project):
-    table = pd.read_csv(snakemake_project.folder / "reports/leaderboard.csv")
+def test_leaderboard_of_a_whole_run(project):
+    table = pd.read_csv(project.folder / "reports/leaderboard.csv")
     assert list(table)[:11] == [
         "dataset", "run", "method", "backbone", "corpus", "knn_top1", "probe_top1", "public_top1",
         "private_top1", "images_per_s", "train_seconds",
@@ -29,23 +35,22 @@ def test_leaderboard_of_a_whole_run(snakemake_project):
     scores = table[["knn_top1", "probe_top1", "public_top1", "private_top1"]]
     assert scores.ge(0).all(axis=None) and scores.le(1).all(axis=None)
     assert table.set_index("run")["public_top1"]["chance"] == pytest.approx(1 / 20)
-    shown = snakemake_project.run("sslpipe show").stdout
+    shown = project.run("sslpipe show").stdout
     assert "simclr" in shown and "reports/leaderboard.md" in shown
     for figure in ("accuracy", "loss"):
         for kind, magic in (("png", b"\x89PNG"), ("svg", b"<?xml")):
-            path = snakemake_project.folder / f"reports/figures/{figure}.{kind}"
+            path = project.folder / f"reports/figures/{figure}.{kind}"
             assert path.read_bytes().startswith(magic)
 
 
-def test_encoder_loads_into_torchvision(snakemake_project):
-    weights = load_file(snakemake_project.folder / "data/runs/moco/encoder.safetensors")
+def test_encoder_loads_into_torchvision(project):
+    weights = load_file(project.folder / "data/runs/moco/encoder.safetensors")
     missing, unexpected = resnet18(weights=None).load_state_dict(weights, strict=False)
     assert sorted(missing) == ["fc.bias", "fc.weight"]
     assert not unexpected
 
 
-def test_killed_three_times_ends_with_the_same_bytes(dvc_project, monkeypatch):
-    project = dvc_project
+def test_killed_three_times_ends_with_the_same_bytes(project):
     encoder = project.folder / "data/runs/simclr/encoder.safetensors"
     checkpoints = project.folder / ".state/simclr"
     expected = digest(encoder)
@@ -85,15 +90,14 @@ def test_killed_three_times_ends_with_the_same_bytes(dvc_project, monkeypatch):
         ("sslpipe corpus nope", "nope"),
     ],
 )
-def test_unknown_names_are_one_line(snakemake_project, command, message):
-    done = snakemake_project.run(command, check=False)
+def test_unknown_names_are_one_line(project, command, message):
+    done = project.run(command, check=False)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith("sslpipe: ") and message in line
 
 
-def test_a_wrong_params_file_stops_both_engines_before_any_work(snakemake_project):
-    project = snakemake_project
+def test_a_wrong_params_file_stops_both_engines_before_any_work(project):
     content = (project.folder / "params.yaml").read_text()
     project.edit("pretrain.epocs", 3)
     try:
@@ -105,24 +109,24 @@ def test_a_wrong_params_file_stops_both_engines_before_any_work(snakemake_projec
         (project.folder / "params.yaml").write_text(content)
 
 
-def test_config_on_snakemakes_command_line_is_refused(snakemake_project):
+def test_config_on_snakemakes_command_line_is_refused(project):
     """The stages read params.yaml, so another value on the command line would be ignored."""
-    done = snakemake_project.run("snakemake -n --config image_size=64", check=False)
+    done = project.run("snakemake -n --config image_size=64", check=False)
     assert done.returncode == 1
     assert "edit params.yaml" in done.stdout + done.stderr
 
 
-def test_a_damaged_embedding_and_encoder_are_named(snakemake_project):
+def test_a_damaged_embedding_and_encoder_are_named(project):
     for path, command in (
         ("data/embeddings/simclr/patches.npz", "sslpipe evaluate simclr patches"),
         ("data/runs/simclr/encoder.safetensors", "sslpipe embed simclr patches"),
     ):
-        file = snakemake_project.folder / path
+        file = project.folder / path
         kept = file.read_bytes()
         file.unlink()
         file.write_bytes(kept[: len(kept) // 2])
         try:
-            done = snakemake_project.run(command, check=False)
+            done = project.run(command, check=False)
             assert done.returncode == 1
             (line,) = done.stderr.splitlines()
             assert path in line

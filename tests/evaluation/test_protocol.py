@@ -83,6 +83,53 @@ def test_keys_types_and_arithmetic():
     assert scores["probe_best_lr"] in (1e-4, 1e-2, 1.0)
 
 
+def test_a_class_without_a_vote_is_no_top_5_hit():
+    """Two neighbours vote for two of nine classes at most; the low labels of the rest get none."""
+    features, labels, splits = problem(classes=9)
+    changed = settings()
+    changed.knn.k = 2
+    scores = evaluate(features, labels, splits, changed, seed=0)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    test = np.isin(splits, ["public", "private"])
+    nearest = np.argsort(-unit[test] @ unit[splits == "train"].T, axis=1)[:, :2]
+    voters = labels[splits == "train"][nearest]
+    assert scores["knn_top5"] == (voters == labels[test, None]).any(axis=1).mean()
+
+
+def test_the_default_probe_is_adam_whatever_the_grid_is():
+    adam, sgd = (evaluate(*problem(), settings(optimizer=name), seed=0) for name in ("adam", "sgd"))
+    for key in ("probe_default_val_top1", "probe_default_top1"):
+        assert adam[key] == sgd[key]
+    assert adam["probe_val_top1"] != sgd["probe_val_top1"] and sgd["probe_optimizer"] == "sgd"
+
+
+def test_diverged_probes_score_zero(monkeypatch):
+    # As a learning rate far too high leaves them: the chosen cell and the default probe.
+    fit = protocol.fit_probes
+
+    def diverged(*arguments, **settings):
+        probes = fit(*arguments, **settings)
+        return Probes(probes.weight * torch.nan, probes.bias)
+
+    monkeypatch.setattr(protocol, "fit_probes", diverged)
+    scores = evaluate(*problem(), settings(), seed=0)
+    assert list(scores) == KEYS
+    zero = [
+        "probe_top1", "probe_top5", "probe_mean_per_class", "probe_val_top1", "public_top1",
+        "private_top1", "probe_default_val_top1", "probe_default_top1", "probe_gain",
+    ]  # fmt: skip
+    assert [scores[key] for key in zero] == [0.0] * len(zero)
+
+
+def test_a_probe_that_overflows_on_test_images_alone_scores_zero_there():
+    features, labels, splits = problem()
+    before = evaluate(features, labels, splits, settings(), seed=0)
+    features[np.flatnonzero(splits == "public")[0]] = 3e38
+    after = evaluate(features, labels, splits, settings(lr=[100.0]), seed=0)
+    assert after["public_top1"] == 0 and after["private_top1"] > 0
+    assert before["public_top1"] > 0
+
+
 def test_the_same_twice():
     assert evaluate(*problem(), settings(), seed=4) == evaluate(*problem(), settings(), seed=4)
 

@@ -27,6 +27,13 @@ def test_fewer_classes_than_five():
     assert top_k(torch.zeros(4, 3), torch.tensor([0, 1, 2, 2]), 5) == 1
 
 
+def test_minus_infinity_is_never_a_hit():
+    scores = torch.tensor([[-torch.inf, 1.0, -torch.inf]] * 2)
+    assert top_k(scores, torch.tensor([0, 1]), 5) == 0.5
+    nothing = torch.full((1, 3), -torch.inf)
+    assert top_k(nothing, torch.tensor([0]), 1) == mean_per_class(nothing, torch.tensor([0])) == 0
+
+
 def test_classes_without_images_do_not_count():
     scores = torch.eye(4)[[0, 0, 0, 3]]
     assert mean_per_class(scores, torch.tensor([0, 0, 1, 3])) == pytest.approx((1 + 0 + 1) / 3)
@@ -47,7 +54,8 @@ def test_an_empty_split_is_refused():
 
 
 def test_scores_that_are_no_numbers_are_refused():
-    with pytest.raises(ValueError, match="NaN"):
-        top_k(torch.tensor([[torch.nan, 0.0]]), torch.tensor([0]), 1)
+    for wrong in (torch.nan, torch.inf):
+        with pytest.raises(ValueError, match="NaN"):
+            top_k(torch.tensor([[wrong, 0.0]]), torch.tensor([0]), 1)
     with pytest.raises(ValueError, match="2 rows of scores for 1 labels"):
         top_k(torch.zeros(2, 2), torch.tensor([0]), 1)

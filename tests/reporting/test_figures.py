@@ -6,7 +6,11 @@ from matplotlib.colors import to_hex
 
 from sslpipe.reporting.figures import accuracy_figure, loss_figure, run_styles, save
 
-BASELINES = {"zoo": {"untrained": {"knn": 0.11, "probe": 0.22}, "raw pixels": 0.07}}
+UNTRAINED = {
+    "untrained": pd.DataFrame({"epoch": [0], "knn_zoo": [0.11], "probe_zoo": [0.22]}),
+    "raw_pixels": pd.DataFrame({"epoch": [0], "knn_zoo": [0.07], "probe_zoo": [np.nan]}),
+    "unwatched": pd.DataFrame({"epoch": [0]}),
+}
 
 
 def history(epochs=20, resumed=(), datasets=("zoo",), level=0.5):
@@ -55,7 +59,7 @@ def images(figure):
 
 
 def test_accuracy_has_a_row_for_each_kind_and_a_column_for_each_data_set():
-    figure = accuracy_figure({"moco": history(datasets=("zoo", "sun"))}, ["zoo", "sun"], BASELINES)
+    figure = accuracy_figure({"moco": history(datasets=("zoo", "sun"))}, ["zoo", "sun"], UNTRAINED)
     knn_zoo, knn_sun, probe_zoo, probe_sun = figure.axes
     assert [panel.get_title() for panel in figure.axes] == ["zoo", "sun", "", ""]
     assert "k-NN" in knn_zoo.get_ylabel() and "%" in knn_zoo.get_ylabel()
@@ -74,12 +78,15 @@ def test_percent_axis():
 
 
 def test_baselines_are_horizontal_lines_in_the_right_panels():
-    figure = accuracy_figure(histories(), ["zoo"], BASELINES)
+    figure = accuracy_figure(histories(), ["zoo"], UNTRAINED)
     knn, probe = figure.axes
     assert [line.get_ydata()[0] for line in levels(knn)] == [0.11, 0.07]
     assert [line.get_ydata()[0] for line in levels(probe)] == [0.22]
-    assert labels(figure)[3:5] == ["untrained", "raw pixels"]
+    assert labels(figure)[3:5] == ["untrained", "raw_pixels"]
     assert levels(knn)[0].get_linestyle() == levels(probe)[0].get_linestyle() != "-"
+    assert "unwatched" not in labels(figure)
+    other = accuracy_figure({"moco": history(datasets=("sun",))}, ["sun"], UNTRAINED)
+    assert not any(levels(panel) for panel in other.axes) and labels(other) == ["moco"]
 
 
 def test_a_restart_is_marked_on_the_line():
@@ -145,7 +152,7 @@ def test_what_is_missing_is_said():
     blank["knn_zoo"] = np.nan
     knn, probe = accuracy_figure({"moco": blank}, ["zoo"]).axes
     assert said(knn) == ["no online evaluation"] and said(probe) == []
-    figure = accuracy_figure({}, ["zoo"], BASELINES)
+    figure = accuracy_figure({}, ["zoo"], UNTRAINED)
     assert said(figure.axes[0]) == ["no finished run"] and len(levels(figure.axes[0])) == 2
     assert said(loss_figure({}, {}).axes[0]) == ["no finished run"]
     assert said(accuracy_figure({"moco": history()}, []).axes[0]) == ["no data set"]
@@ -156,7 +163,7 @@ def test_what_is_missing_is_said():
 def test_the_same_data_give_the_same_bytes(draw):
     def drawn():
         if draw == "accuracy":
-            return images(accuracy_figure(histories(), ["zoo"], BASELINES))
+            return images(accuracy_figure(histories(), ["zoo"], UNTRAINED))
         return images(loss_figure(histories(), {"moco_a": "m", "moco_b": "m", "byol": "b"}))
 
     first = drawn()

@@ -186,7 +186,14 @@ def test_legend_explains_every_column():
     text = as_markdown(METRICS, PRETRAIN).split("## How to read this")[1]
     for column in leaderboard.COLUMNS[5:]:
         assert f"`{column}`" in text
-    for word in ("chosen on validation", "`chance`", "`random`", "`pixels`", "adam for 30 epochs"):
+    for word in (
+        "chosen on validation",
+        "`chance`",
+        "`random`",
+        "`pixels`",
+        "16×16",
+        "adam for 30 epochs",
+    ):
         assert word in text
     assert "| `slow_moco`   | 10       | bf16        | cpu      |" in text
 

@@ -65,7 +65,12 @@ def snakemake_state() -> SnakemakeState:
     header, *rows = rows
     output, plan = header.index("output_file"), header.index("plan")
     return SnakemakeState(
-        pending=[row[output] for row in rows if row[plan] != "no update"],
+        # A missing file that nothing else waits for counts as "no update".
+        pending=[
+            row[output]
+            for row in rows
+            if row[plan] != "no update" or not Path(row[output]).exists()
+        ],
         unrecorded=[row[output] for row in rows if not _record(row[output]).exists()],
     )
 

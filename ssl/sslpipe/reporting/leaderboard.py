@@ -36,7 +36,10 @@ SCORES = {
     "knn_mean_per_class": ("k-NN per class", "k-NN top-1 averaged over classes"),
     "probe_mean_per_class": ("probe per class", "probe top-1 averaged over classes"),
     "probe_val_top1": ("probe val", "the probe on validation, which chose the grid cell"),
-    "probe_default_top1": ("default probe", "a probe with one fixed setting (Adam), all test images"),
+    "probe_default_top1": (
+        "default probe",
+        "a probe with one fixed setting (Adam), all test images",
+    ),
 }
 SETTINGS = {
     "probe_best_lr": ("best lr", "learning rate of the chosen grid cell"),

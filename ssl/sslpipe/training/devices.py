@@ -1,17 +1,18 @@
 """GPU lease: one lock per device, so that jobs of any engine never share one by accident.
 
 Snakemake's `--resources gpu=2` only counts jobs; each would still see every device. The lease is
-machine-wide and is taken before torch is imported, then narrows CUDA_VISIBLE_DEVICES. The locks
-are `flock`s, which the kernel frees when their holder dies, however it dies.
+machine-wide, for all its users, and is taken before CUDA is initialised, then narrows
+CUDA_VISIBLE_DEVICES. The locks are `flock`s, which the kernel frees when their holder dies, however
+it dies.
 """
 
 import fcntl
 import os
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import IO
 
@@ -19,6 +20,8 @@ from sslpipe.errors import UserError
 from sslpipe.progress import say
 
 POLL_SECONDS = 0.2
+# Not below TMPDIR: jobs that have different ones share the machine's GPUs all the same.
+FOLDER = Path("/tmp/sslpipe-gpus")
 # A scheduler that hands out devices itself sets one of these.
 SCHEDULERS = ("SLURM_JOB_ID", "KUBERNETES_SERVICE_HOST")
 
@@ -26,17 +29,46 @@ SCHEDULERS = ("SLURM_JOB_ID", "KUBERNETES_SERVICE_HOST")
 def visible_devices() -> list[str]:
     """Ids of the devices this process may use; empty without a GPU.
 
-    SSLPIPE_DEVICES (ids separated by commas) stands for the machine's devices where it is set.
+    UUIDs where nvidia-smi is there, so that a device has one id however CUDA_VISIBLE_DEVICES names
+    it (index as nvidia-smi counts, UUID, or the beginning of one). SSLPIPE_DEVICES (ids separated
+    by commas) stands for the machine's devices where it is set.
     """
-    listed = os.environ.get("SSLPIPE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES"))
-    if listed is not None:
-        return [d.strip() for d in listed.split(",") if d.strip() not in ("", "-1")]
-    try:
-        query = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
-        answer = subprocess.run(query, capture_output=True, text=True, check=True)
-    except (FileNotFoundError, subprocess.CalledProcessError):
+    override = os.environ.get("SSLPIPE_DEVICES")
+    if override is not None:
+        return _entries(override)
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None and not _entries(chosen):
         return []
-    return answer.stdout.split()
+    uuids = _uuids()
+    if chosen is None:
+        return list(uuids.values())
+    # A device named twice must not be waited for twice: its holder would wait for itself.
+    return list(dict.fromkeys(_identity(entry, uuids) for entry in _entries(chosen)))
+
+
+def _entries(listed: str) -> list[str]:
+    """As CUDA reads them: -1 hides the devices after it."""
+    entries = [entry.strip() for entry in listed.split(",")]
+    return [entry for entry in takewhile(lambda entry: entry != "-1", entries) if entry]
+
+
+def _uuids() -> dict[str, str]:
+    """index → UUID of the machine's GPUs; empty where nvidia-smi is missing or fails."""
+    query = ["nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+    pairs = (line.partition(",") for line in answer.stdout.splitlines())
+    return {index.strip(): uuid.strip() for index, _, uuid in pairs if uuid.strip()}
+
+
+def _identity(entry: str, uuids: dict[str, str]) -> str:
+    """The UUID that an entry of CUDA_VISIBLE_DEVICES means; else (a MIG slice) the entry."""
+    if entry in uuids:
+        return uuids[entry]
+    meant = [uuid for uuid in uuids.values() if uuid.startswith(entry)]
+    return meant[0] if len(meant) == 1 else entry
 
 
 @contextmanager
@@ -52,7 +84,7 @@ def lease(count: int = 1) -> Iterator[list[str]]:
         yield devices
         return
     if count > len(devices):
-        raise UserError(f"{count} GPUs asked for, {len(devices)} visible: lower pretrain.gpus")
+        raise UserError(f"{count} GPUs asked for, {len(devices)} visible")
     locks = _acquire(count, devices)
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(locks)
@@ -67,17 +99,15 @@ def lease(count: int = 1) -> Iterator[list[str]]:
             lock.close()
 
 
-def _acquire(count: int, devices: list[str]) -> dict[str, IO[str]]:
-    folder = Path(tempfile.gettempdir()) / f"sslpipe-gpus-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+def _acquire(count: int, devices: list[str]) -> dict[str, IO[bytes]]:
     waiting = False
     while True:
         # All or nothing under one gate: two jobs of several devices cannot hold half each.
-        with (folder / "gate").open("w") as gate:
+        with _lock_file("gate") as gate:
             fcntl.flock(gate, fcntl.LOCK_EX)
-            held: dict[str, IO[str]] = {}
+            held: dict[str, IO[bytes]] = {}
             for device in devices:
-                lock = (folder / device.replace("/", "_")).open("w")
+                lock = _lock_file(device.replace("/", "_"))
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
@@ -92,3 +122,29 @@ def _acquire(count: int, devices: list[str]) -> dict[str, IO[str]]:
             say(f"waiting for {count} of {len(devices)} GPUs")
             waiting = True
         time.sleep(POLL_SECONDS)
+
+
+def _lock_file(name: str) -> IO[bytes]:
+    """Open a file of FOLDER, whoever's it is; made where it is missing.
+
+    Read-only, which is enough for flock: fs.protected_regular forbids to open another user's file
+    in a sticky folder with O_CREAT, even if its mode allows writing.
+    """
+    path = FOLDER / name
+    # With the umask, a file would for a moment (or for good) be closed to other users.
+    umask = os.umask(0)
+    try:
+        with suppress(FileExistsError):
+            FOLDER.mkdir(mode=0o1777)
+        while True:
+            with suppress(FileNotFoundError):
+                return path.open("rb")
+            with suppress(FileExistsError):  # another job was faster
+                os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o644))
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot lock a GPU there ({error.strerror}); {FOLDER} must be a folder of mode "
+            "1777 and its files of mode 644"
+        ) from None
+    finally:
+        os.umask(umask)

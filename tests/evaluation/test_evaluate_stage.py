@@ -1,0 +1,51 @@
+"""evaluate: what cannot be scored is one line, not a traceback."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from sslpipe.errors import UserError
+from sslpipe.layout import Layout
+from sslpipe.schema import Evaluate
+from sslpipe.stages import evaluate
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    resolved = SimpleNamespace(pretrain=SimpleNamespace(threads=None))
+    monkeypatch.setattr(evaluate, "resolve", lambda params, name: resolved)
+    params, layout = SimpleNamespace(evaluate=Evaluate()), Layout(tmp_path)
+    path = layout.embedding("moco", "zoo")
+    path.parent.mkdir(parents=True)
+
+    def run(content):
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            splits = np.array(content)
+            features = np.random.default_rng(0).normal(size=(len(splits), 4)).astype(np.float32)
+            np.savez(path, features=features, label=np.arange(len(splits)) % 2, split=splits)
+        with pytest.raises(UserError) as caught:
+            evaluate.run(params, layout, "moco", "zoo")
+        assert not layout.metrics("moco", "zoo").exists()
+        (line,) = str(caught.value).splitlines()
+        return line.replace(f"{tmp_path}/", "")
+
+    return run
+
+
+def test_what_the_protocol_refuses_is_one_line(run):
+    where = "reports/metrics/zoo/moco.json: evaluate moco zoo: "
+    few = ["train", "val", "public", "private"] * 3
+    assert run(few) == (
+        f"{where}k-NN needs 1 <= k <= 3 (rows in the bank), got k = {Evaluate().knn.k}"
+    )
+    assert run(["train", "val", "public"] * 3).startswith(f"{where}no images in split private")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut", b"no archive"])
+def test_a_damaged_embedding_is_one_line(run, content):
+    line = run(content)
+    assert line.startswith("data/embeddings/moco/zoo.npz: damaged (")
+    assert line.endswith("delete it and run: sslpipe embed moco zoo")
