@@ -14,10 +14,11 @@ def test_links_and_pictures_exist():
 
 
 def test_readme_shows_the_committed_leaderboard():
-    """Every table of the report stands in the README as it is."""
+    """The main table of each data set stands in the README as it is."""
     readme = (ROOT / "README.md").read_text()
     report = (ROOT / "reports/leaderboard.md").read_text()
     tables = re.findall(r"(?:^\|.*\n)+", report, flags=re.MULTILINE)
-    assert tables
-    for table in tables:
+    main = [table for table in tables if "public" in table.splitlines()[0]]
+    assert len(main) == 2
+    for table in main:
         assert table in readme

@@ -4,6 +4,7 @@ torch is imported only by the stages that need it: a stage costs little beyond i
 """
 
 import argparse
+import errno
 import importlib
 import json
 import sys
@@ -25,6 +26,10 @@ STAGES = {
 }
 
 
+# Full disks, quotas and permissions are the user's to mend; other failures of files are bugs.
+MACHINE_REFUSES = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a sub-command. Returns 0, 1 for a user's mistake, 128 + n after signal n."""
     options = _parser().parse_args(arguments)
@@ -34,8 +39,15 @@ def main(arguments: list[str] | None = None) -> int:
         for line in str(error).splitlines():
             print(f"sslpipe: {line}", file=sys.stderr)
         return 1
+    except OSError as error:
+        if error.errno not in MACHINE_REFUSES:
+            raise
+        print(f"sslpipe: {error.filename or 'writing'}: {error.strerror}", file=sys.stderr)
+        return 1
     except Interrupted as interrupted:
         return interrupted.exit_code
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

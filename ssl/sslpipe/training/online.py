@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sslpipe.errors import UserError
 from sslpipe.evaluation.features import extract
 from sslpipe.evaluation.knn import nearest, vote
 from sslpipe.evaluation.probe import fit_probes, standardise
@@ -37,7 +38,10 @@ def online_scores(
     device: torch.device,
     autocast: torch.dtype | None,
 ) -> dict[str, float | None]:
-    """`knn_<set>` and `probe_<set>` top-1 on val, None when not due. The last epoch is always due."""
+    """`knn_<set>` and `probe_<set>` top-1 on val, None when not due. The last epoch is always due.
+
+    Raises UserError when the encoder's features or a probe are not finite.
+    """
     due_knn = epoch % online.knn_every == 0 or epoch == epochs
     due_probe = epoch % online.probe_every == 0 or epoch == epochs
     scores: dict[str, float | None] = {}
@@ -49,10 +53,13 @@ def online_scores(
                 for images in (data.train_images, data.val_images)
             )
             bank_labels, labels = map(torch.from_numpy, (data.train_labels, data.val_labels))
-        if due_knn:
-            knn = knn_top1(bank, bank_labels, queries, labels, data.classes)
-        if due_probe:
-            probe = probe_top1(bank, bank_labels, queries, labels, data.classes, online)
+        try:
+            if due_knn:
+                knn = knn_top1(bank, bank_labels, queries, labels, data.classes)
+            if due_probe:
+                probe = probe_top1(bank, bank_labels, queries, labels, data.classes, online)
+        except ValueError as error:  # features or logits that are not finite
+            raise UserError(f"epoch {epoch}, online evaluation on {data.name}: {error}") from None
         scores |= {f"knn_{data.name}": knn, f"probe_{data.name}": probe}
     return scores
 

@@ -56,7 +56,8 @@ class ViewPolicy:
         if self.size < 1:
             raise ValueError(f"size must be positive, not {self.size}")
         if self.blur_kernel is None:
-            object.__setattr__(self, "blur_kernel", max(3, self.size // 10 // 2 * 2 + 1))
+            smallest = 3 if self.size > 1 else 1
+            object.__setattr__(self, "blur_kernel", max(smallest, self.size // 10 // 2 * 2 + 1))
         for name in ("flip", "jitter", "grayscale", "blur"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a probability, not {getattr(self, name)}")
