@@ -38,6 +38,7 @@ def test_snakemake_then_dvc(snakemake_project):
     assert changed_in_dvc(project)
     assert "DVC now knows" in project.run("sslpipe sync").stdout
     assert changed_in_dvc(project) == set()
+    assert project.jobs() == set()
     assert "nothing to do" in project.run("sslpipe sync").stdout
     project.edit("methods.moco.lr", 0.001)
     project.run("snakemake --cores all")

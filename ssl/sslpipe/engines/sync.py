@@ -40,9 +40,10 @@ def sync() -> str:
         run("dvc", "commit", "--force", "--quiet")
         if not dvc_is_clean():
             raise UserError("dvc commit left changes; see: dvc status")
+        touch()  # DVC has put links into its cache in the files' places, with new times
         return "DVC now knows what Snakemake has made."
     if dvc_clean:
-        run("snakemake", "--touch", "--forceall", "--cores", "1", "--quiet", "all")
+        touch()
         after = snakemake_state()
         if not after.vouches:
             raise UserError(
@@ -54,6 +55,10 @@ def sync() -> str:
         "neither engine has the whole experiment up to date, so there is nothing to tell the "
         f"other: run snakemake or dvc repro first (Snakemake would make {_few(missing)})"
     )
+
+
+def touch() -> None:
+    run("snakemake", "--touch", "--forceall", "--cores", "1", "--quiet", "all")
 
 
 def snakemake_state() -> SnakemakeState:
