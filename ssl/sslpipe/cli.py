@@ -7,6 +7,7 @@ import argparse
 import errno
 import importlib
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -35,9 +36,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.function(options)
+        sys.stdout.flush()
     except UserError as error:
         for line in str(error).splitlines():
             print(f"sslpipe: {line}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # as in `sslpipe show | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         if error.errno not in MACHINE_REFUSES:

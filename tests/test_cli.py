@@ -1,0 +1,50 @@
+import errno
+import subprocess
+import sys
+
+import pytest
+
+from sslpipe import cli
+from sslpipe.errors import Interrupted
+
+COMMAND = [sys.executable, "-c", "import sys; from sslpipe.cli import main; sys.exit(main())"]
+
+
+def test_help_names_every_stage(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    said = capsys.readouterr().out
+    assert all(stage in said for stage in cli.STAGES)
+
+
+def test_a_reader_that_stops_is_no_error():
+    command = subprocess.list2cmdline(COMMAND[:1]) + f' -c "{COMMAND[2]}" schema | head -1'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.stdout == "{\n"
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "x.npy"), 1, "x.npy: No space left"),
+        (Interrupted(15), 143, ""),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_exit_codes(error, code, said, monkeypatch, capsys):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(cli, "_check", fail)
+    assert cli.main(["check"]) == code
+    assert said in capsys.readouterr().err
+
+
+def test_other_failures_of_files_are_bugs(monkeypatch):
+    def fail(_):
+        raise FileNotFoundError(errno.ENOENT, "No such file", "x")
+
+    monkeypatch.setattr(cli, "_check", fail)
+    with pytest.raises(FileNotFoundError):
+        cli.main(["check"])
