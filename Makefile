@@ -1,5 +1,6 @@
 # make        install into .venv, run the experiment of params.yaml, print the leaderboard
 # make test   run the whole test suite
+# make bench  measure the training core and its parts beside other libraries (13 minutes on two cores)
 # make clean  remove the environment (results stay)
 
 VENV := .venv
@@ -12,7 +13,7 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13)
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c "$(SUPPORTED)" 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: run test lint clean
+.PHONY: run test bench lint clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/installed
@@ -23,6 +24,10 @@ run: $(VENV)/installed
 test: $(VENV)/installed-dev
 	@echo "==> Running the test suite"
 	python -m pytest
+
+bench: $(VENV)/installed-bench
+	@echo "==> Measuring side by side; nothing else should run meanwhile"
+	python -m benchmarks
 
 lint: $(VENV)/installed-dev
 	@echo "==> Checking style"
@@ -49,4 +54,9 @@ $(VENV)/installed: $(VENV)/python constraints.txt pyproject.toml
 $(VENV)/installed-dev: $(VENV)/installed
 	@echo "==> Installing what the tests need"
 	@python -m pip install --quiet --constraint constraints.txt --editable '.[dev,elpv]'
+	@touch $@
+
+$(VENV)/installed-bench: $(VENV)/installed
+	@echo "==> Installing the libraries to compare with"
+	@python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	@touch $@

@@ -1,0 +1,111 @@
+"""Rows of results, and their files."""
+
+import csv
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+from tabulate import tabulate
+
+COLUMNS = (
+    "benchmark", "case", "subject", "value", "unit", "baseline", "ratio", "device", "versions",
+    "date",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """ratio: how many times as fast as `baseline`, another subject of the same case."""
+
+    case: str
+    subject: str
+    value: float
+    unit: str
+    baseline: str = ""
+    ratio: float | None = None
+
+
+def compared(case: str, rates: dict[str, float], unit: str, baseline: str) -> list[Row]:
+    """A row for each subject's units a second; without ratios where the baseline is missing."""
+    if baseline not in rates:
+        return [Row(case, subject, rate, unit) for subject, rate in rates.items()]
+    return [
+        Row(case, subject, rate, unit, baseline, rate / rates[baseline])
+        for subject, rate in rates.items()
+    ]
+
+
+def stamp(
+    benchmark: str, rows: Iterable[Row], device: str, packages: Iterable[str]
+) -> list[dict[str, str]]:
+    """Rows as they are written: formatted, with device, versions and date."""
+    return [
+        {
+            "benchmark": benchmark,
+            "case": row.case,
+            "subject": row.subject,
+            "value": four_digits(row.value),
+            "unit": row.unit,
+            "baseline": row.baseline,
+            "ratio": "" if row.ratio is None else f"{row.ratio:.2f}",
+            "device": device,
+            "versions": versions(packages),
+            "date": datetime.now(UTC).date().isoformat(),
+        }
+        for row in rows
+    ]
+
+
+def four_digits(value: float) -> str:
+    """Four significant digits, without an exponent from 1e-4 upwards; all digits of a whole part."""
+    return f"{value:.0f}" if abs(value) >= 1000 or value == 0 else f"{value:.4g}"
+
+
+def versions(packages: Iterable[str]) -> str:
+    """Those that are installed, e.g. `torch 2.11.0, lightly 1.6.0`."""
+    found = []
+    for package in packages:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    return ", ".join(found)
+
+
+def device_label(device: torch.device, threads: int) -> str:
+    return (
+        torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {threads} threads"
+    )
+
+
+def slug(label: str) -> str:
+    """`CPU, 2 threads` → `cpu-2-threads`."""
+    return re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """The rows of an earlier CSV; none if there is no such file."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write(path: Path, rows: list[dict[str, str]]) -> None:
+    """`path`, a CSV, and the same as Markdown beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    path.with_suffix(".md").write_text(markdown(rows) + "\n")
+
+
+def markdown(rows: list[dict[str, str]]) -> str:
+    cells = [[row[column] for column in COLUMNS] for row in rows]
+    right = ["right" if column in ("value", "ratio") else "left" for column in COLUMNS]
+    return tabulate(cells, COLUMNS, "pipe", colalign=right if rows else None, disable_numparse=True)
