@@ -16,6 +16,30 @@ def labels(rows, classes, seed=1):
     return torch.randint(classes, (rows,), generator=torch.Generator().manual_seed(seed))
 
 
+PRODUCTS = [
+    [],
+    [(torch.float32, 36)],
+    [(torch.bfloat16, 64), (torch.float32, 36)],
+    [(torch.bfloat16, 20), (torch.float32, 20)],
+]
+
+
+@pytest.fixture(params=PRODUCTS, ids=["float64", "float32", "bfloat16", "no spare candidates"])
+def products(request, monkeypatch):
+    """Every way to propose, whatever this machine would choose."""
+    monkeypatch.setattr(knn, "_products", lambda device, k: request.param)
+    return request.param
+
+
+def by_brute_force(bank, queries, k, exclude_self=False):
+    bank, queries = (torch.nn.functional.normalize(x.float(), dim=1) for x in (bank, queries))
+    similarity = (queries.double() @ bank.double().T).float()
+    if exclude_self:
+        similarity.fill_diagonal_(-torch.inf)
+    similarity, index = (similarity + 0.0).sort(dim=1, descending=True, stable=True)
+    return similarity[:, :k], index[:, :k]
+
+
 def test_neighbours_are_those_of_scikit_learn():
     bank, queries = features(700), features(90, seed=2)
     similarity, index = nearest(bank, queries, 20)
@@ -24,6 +48,71 @@ def test_neighbours_are_those_of_scikit_learn():
     assert np.array_equal(index.numpy(), expected)
     assert np.allclose(similarity.numpy(), 1 - distance, atol=1e-6)
     assert similarity.dtype == torch.float32 and index.dtype == torch.int64
+
+
+def near_ties():
+    """Rows around one direction that bfloat16, and for the last of them float32, cannot order."""
+    row = features(1, 200)
+    return torch.cat([row + size * features(300, 200, seed=4) for size in (1e-1, 1e-3, 1e-5, 1e-7)])
+
+
+def clusters():
+    return features(8, 96).repeat(100, 1) + 0.01 * features(800, 96, seed=5)
+
+
+BANKS = {
+    "ordinary": lambda: features(900, 96),
+    "positive": lambda: features(900, 96).relu() + 1,
+    "near ties": near_ties,
+    "duplicates": lambda: features(30, 64).repeat(20, 1),
+    "clusters": clusters,
+    "opposed": lambda: torch.cat([clusters(), -clusters()]),
+    "a far row": lambda: torch.cat([-features(1, 96), features(1, 96) + near_ties()[:, :96] / 1e3]),
+    "one dimension": lambda: torch.cat([features(200, 1), -features(200, 1)]),
+    "zeros": lambda: torch.cat([torch.zeros(100, 5), 1e-30 * features(100, 5), features(50, 5)]),
+    "tiny": lambda: features(21, 7),
+}
+
+
+@pytest.mark.parametrize("exclude_self", [False, True])
+@pytest.mark.parametrize("name", BANKS)
+def test_every_product_finds_what_brute_force_finds(products, name, exclude_self):
+    bank = BANKS[name]()
+    queries = (
+        bank if exclude_self else torch.cat([bank[::7], -bank[:3], features(5, bank.shape[1])])
+    )
+    similarity, index = nearest(bank, queries, 20, exclude_self=exclude_self)
+    expected_similarity, expected = by_brute_force(bank, queries, 20, exclude_self)
+    assert torch.equal(index, expected)
+    assert torch.equal(similarity, expected_similarity)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("rows", [1, 2, 90])
+@pytest.mark.parametrize("name", BANKS)
+def test_no_row_reaches_the_ceiling_that_was_not_proposed(name, rows, dtype):
+    bank = torch.nn.functional.normalize(BANKS[name](), dim=1)
+    queries = torch.cat([bank, -bank])[:: max(1, 2 * len(bank) // rows)][:rows]
+    draft, buffer = knn._draft(bank, dtype), torch.empty(rows, len(bank), dtype=dtype)
+    for width in (1, 20):
+        candidate, ceiling = knn._propose(draft, queries, width, None, buffer[: len(queries)])
+        others = (queries.double() @ bank.double().T).float().scatter_(1, candidate, -torch.inf)
+        assert (others.max(dim=1).values < ceiling).all()
+
+
+def test_the_ceiling_is_low_enough_to_be_of_use():
+    bank = torch.nn.functional.normalize(features(5000, 256), dim=1)
+    buffer = torch.empty(100, 5000, dtype=torch.bfloat16)
+    draft = knn._draft(bank, torch.bfloat16)
+    _, ceiling = knn._propose(draft, bank[:100], 64, None, buffer)
+    assert (ceiling < nearest(bank, bank[:100], 20)[0][:, -1]).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("rows", [1, 3, 64])
+def test_bfloat16_products_add_in_float32(rows):
+    # A sum of 4096 equal terms kept in bfloat16 would stop growing at 256 of them.
+    ones = torch.ones(rows, 4096, dtype=torch.bfloat16)
+    assert (ones @ torch.ones(500, 4096, dtype=torch.bfloat16).T == 4096).all()
 
 
 @pytest.mark.parametrize("temperature", [None, 0.07])

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-# A float32 product of two unit vectors of up to 4096 dimensions is wrong by less than this.
-PRODUCT_ERROR = 1e-5
-# Candidates kept beyond k by the float32 pass, so that the exact pass almost always has enough.
-SPARE_CANDIDATES = 16
 # What each temporary tensor of one chunk may take, in bytes.
 CHUNK_BYTES = 128 * 2**20
+# The same for what a CPU writes and at once reads again, which should then still be in its cache.
+CACHE_BYTES = 8 * 2**20
 
 
 @contextmanager
@@ -50,9 +49,10 @@ def nearest(
     chunk: queries at a time; by default as many as keep each temporary tensor below 128 MiB.
 
     Returns similarity (Q, k) float32 and index (Q, k) int64 into bank, nearest first; ties by lower
-    label, then by lower index. A fast float32 product proposes candidates; their similarities are
-    then summed in float64 and rounded once, so equal rows tie exactly and the result depends
-    neither on the chunk size nor on the order in which a matrix product adds.
+    label, then by lower index. A fast product proposes candidates and bounds the similarity of all
+    other rows; the candidates' similarities are then summed in float64 and rounded once, so equal
+    rows tie exactly and the result depends neither on the chunk size nor on the order in which a
+    matrix product adds. Queries for which the bound leaves a doubt go on to a more exact product.
     """
     _check(bank, queries, k, exclude_self, bank_labels)
     if bank_labels is None:
@@ -62,22 +62,33 @@ def nearest(
     # In this order "lower label, then lower index" is simply "lower position".
     bank = normalize(bank.index_select(0, order).float(), dim=1)
     position = torch.argsort(order) if exclude_self else None
-    width = min(k + SPARE_CANDIDATES, len(bank))
-    if chunk is None:
-        chunk = _at_a_time(4 * len(bank))
 
-    found = [
-        _nearest_of_chunk(
-            bank,
-            normalize(queries[start : start + chunk].float(), dim=1),
-            k,
-            width,
-            None if position is None else position[start : start + chunk],
-        )
-        for start in range(0, len(queries), chunk)
-    ]
-    similarity = torch.cat([similarity for similarity, _ in found])
-    index = torch.cat([index for _, index in found])
+    similarity = bank.new_empty(len(queries), k)
+    index = order.new_empty(len(queries), k)
+    doubtful = torch.arange(len(queries), device=bank.device)
+    for dtype, width in _products(bank.device, k):
+        if len(doubtful) == 0:
+            break
+        draft = _draft(bank, dtype)
+        rows = chunk or _at_a_time(max(dtype.itemsize * len(bank), 8 * bank.shape[1]))
+        # One buffer for all chunks: on a CPU, fresh memory costs as much as the product itself.
+        buffer = draft.rows.new_empty(min(rows, len(doubtful)), len(bank))
+        doubts = []
+        for some in doubtful.split(rows):
+            unit = normalize(queries[some].float(), dim=1)
+            own = None if position is None else position[some]
+            candidate, ceiling = _propose(draft, unit, min(width, len(bank)), own, buffer)
+            exact = _in_float64(bank, unit, candidate)
+            if own is not None:
+                exact = exact.masked_fill(candidate == own[:, None], -torch.inf)
+            similarity[some], index[some] = _first(exact, candidate, k)
+            doubts.append(ceiling >= similarity[some, -1])
+        doubtful = doubtful[torch.cat(doubts)]
+        del draft, buffer
+    for some in doubtful.split(chunk or _at_a_time(8 * len(bank))) if len(doubtful) else ():
+        unit = normalize(queries[some].float(), dim=1)
+        own = None if position is None else position[some]
+        similarity[some], index[some] = _nearest_in_float64(bank, unit, k, own)
     return similarity, order[index]
 
 
@@ -116,8 +127,12 @@ def vote(
     return scores
 
 
-def _at_a_time(row_bytes: int) -> int:
-    return max(1, CHUNK_BYTES // row_bytes)
+def _at_a_time(row_bytes: int, limit: int | None = None) -> int:
+    return max(1, (limit or CHUNK_BYTES) // row_bytes)
+
+
+def _cached_bytes(bank: Tensor) -> int:
+    return CHUNK_BYTES if bank.is_cuda else min(CACHE_BYTES, CHUNK_BYTES)
 
 
 def _check(
@@ -133,46 +148,102 @@ def _check(
     if bank_labels is not None and len(bank_labels) != len(bank):
         raise ValueError(f"{len(bank_labels)} labels for {len(bank)} rows of the bank")
     for name, features in (("bank", bank), ("queries", queries)):
-        if not torch.isfinite(features).all():
+        # The extremes carry every NaN and infinity; isfinite of all features takes 10 times as long.
+        if not torch.isfinite(torch.stack(features.aminmax())).all():
             raise ValueError(f"k-NN got NaN or infinite features ({name})")
 
 
-def _nearest_of_chunk(
-    bank: Tensor, queries: Tensor, k: int, width: int, own: Tensor | None
+def _products(device: torch.device, k: int) -> list[tuple[torch.dtype, int]]:
+    """The products that propose, the fastest first, and how many candidates each keeps: enough
+    that on ordinary features next to no query is left in doubt."""
+    products = [(torch.float32, k + 16)]
+    # Not on CUDA: finding the largest takes longer there than either product.
+    if device.type == "cpu" and (
+        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    ):
+        products.insert(0, (torch.bfloat16, 2 * k + 24))
+    return products
+
+
+class _Draft(NamedTuple):
+    """The bank less its mean, rounded to the format of a product.
+
+    For a query, subtracting the mean shifts all similarities alike, and it makes the rounding
+    errors as small as the differences between the rows.
+    """
+
+    rows: Tensor  # (M, D)
+    mean: Tensor  # (D,) float32
+    length: Tensor  # of the longest row, before rounding
+    rounding: Tensor  # length of the longest rounding error of a row
+
+
+def _draft(bank: Tensor, dtype: torch.dtype) -> _Draft:
+    mean = bank.mean(0)
+    rows = torch.empty_like(bank, dtype=dtype)
+    length, rounding = bank.new_zeros(()), bank.new_zeros(())
+    step = _at_a_time(4 * bank.shape[1], _cached_bytes(bank))
+    for piece, rounded in zip(bank.split(step), rows.split(step), strict=True):
+        centred = piece - mean
+        rounded.copy_(centred)
+        length = torch.maximum(length, centred.norm(dim=1).max())
+        rounding = torch.maximum(rounding, (centred - rounded).norm(dim=1).max())
+    return _Draft(rows, mean, length, rounding)
+
+
+def _propose(
+    draft: _Draft, queries: Tensor, width: int, own: Tensor | None, buffer: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """similarity (B, k), index (B, k) for normalised float32 queries (B, D); `own` is left out."""
-    with full_float32(), torch.autocast(bank.device.type, enabled=False):
-        rough = queries @ bank.T
+    """The likely nearest rows (B, width) of unit float32 queries (B, D), and a ceiling (B,) float64
+    that the float32 similarity of every other row stays strictly below. `own` is no "other" row.
+
+    With b = m + c for the mean m, and q', c' for the rounded q, c:
+        q·b = q·m + q'·c' + (q - q')·c + q'·(c - c')
+    The last two terms are at most |q - q'| |c| + |q'| |c - c'| (Cauchy-Schwarz), whose lengths are
+    measured. What the product returned for q'·c' is, for every row not proposed, at most the last
+    one proposed; it differs from q'·c' by at most D 2^-24 |q'| |c'| for float32 additions in any
+    order, taken twice below, and by the rounding of the result to the format, half its eps. The
+    constants beyond cover the second-order terms, subtracting m, and the similarity's own rounding.
+    """
+    rounded = queries.to(draft.rows.dtype)
+    with full_float32(), torch.autocast(buffer.device.type, enabled=False):
+        rough = torch.mm(rounded, draft.rows.T, out=buffer[: len(queries)])
     if own is not None:
         rough.scatter_(1, own[:, None], -torch.inf)
     rough, candidate = rough.topk(width, dim=1)
-    exact = _in_float64(bank, queries, candidate).masked_fill(rough == -torch.inf, -torch.inf)
-    similarity, index = _first(exact, candidate, k)
+    if width == len(draft.rows):
+        return candidate, rough.new_full((len(rough),), -torch.inf, dtype=torch.float64)
 
-    # Where even the last candidate could be as near as the k-th neighbour, so could rows not
-    # proposed.
-    unsure = rough[:, -1] >= similarity[:, -1] - 2 * PRODUCT_ERROR
-    if width < len(bank) and bool(unsure.any()):
-        for row in unsure.nonzero().squeeze(1).split(_at_a_time(8 * len(bank))):
-            similarity[row], index[row] = _nearest_in_float64(
-                bank, queries[row], k, None if own is None else own[row]
-            )
-    return similarity, index
+    last, exact = rough[:, -1].double(), queries.double()
+    error = (
+        torch.finfo(rough.dtype).eps / 2 * last.abs()
+        + 1.01 * (exact - rounded).norm(dim=1) * draft.length
+        + 1.01 * rounded.double().norm(dim=1) * draft.rounding
+        + (queries.shape[1] + 8) * 2.0**-23 * draft.length
+        + 2.0**-23
+    )
+    return candidate, exact @ draft.mean.double() + last + error
 
 
 def _in_float64(bank: Tensor, queries: Tensor, candidate: Tensor) -> Tensor:
     """Similarity (B, w) float32 of queries (B, D) to their candidates (B, w), rounded once."""
-    rows = _at_a_time(8 * candidate.shape[1] * bank.shape[1])
-    pieces = zip(queries.double().split(rows), candidate.split(rows), strict=True)
-    return torch.cat(
-        [torch.bmm(bank[index].double(), query[:, :, None]).squeeze(2) for query, index in pieces]
-    ).float()
+    row_bytes = 8 * candidate.shape[1] * bank.shape[1]
+    rows = _at_a_time(row_bytes, _cached_bytes(bank))
+    found = [
+        # index_select and not bank[index], which is slower.
+        torch.bmm(
+            bank.index_select(0, index.flatten()).double().view(*index.shape, -1),
+            query.double()[:, :, None],
+        ).squeeze(2)
+        for query, index in zip(queries.split(rows), candidate.split(rows), strict=True)
+    ]
+    return torch.cat(found).float()
 
 
 def _nearest_in_float64(
     bank: Tensor, queries: Tensor, k: int, own: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """As `_nearest_of_chunk`, with every row compared exactly: for very many near-ties."""
+    """similarity (B, k), index (B, k) with every row compared exactly: for very many near-ties."""
     exact = queries.new_empty(len(queries), len(bank))
     queries = queries.double()
     rows = _at_a_time(8 * (bank.shape[1] + len(queries)))
