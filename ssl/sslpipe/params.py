@@ -202,13 +202,22 @@ def _run_disagreements(params: Params, name: str) -> Iterator[str]:
             yield f"runs.{name}: views.blur_kernel {views.blur_kernel} is too wide for {key} {size}"
     if run.pretrain.warmup_epochs > run.pretrain.epochs:
         yield f"runs.{name}: warmup_epochs is longer than epochs ({run.pretrain.epochs})"
+    parts, gpus = run.pretrain.accumulate, run.pretrain.gpus
+    if batch % (parts * gpus) or batch // (parts * gpus) < 2:
+        yield (
+            f"runs.{name}: batch_size {batch} must be a multiple of accumulate {parts} × gpus {gpus}, "
+            "with at least 2 images for each"
+        )
     if isinstance(run.settings, MoCo):
         groups, queue = run.settings.bn_groups, run.settings.queue
-        if batch % groups or batch // groups < 2:
+        if batch % (parts * groups) or batch // (parts * groups) < 2:
+            by = f"accumulate {parts} × bn_groups {groups}" if parts > 1 else f"bn_groups {groups}"
             yield (
-                f"runs.{name}: batch_size {batch} must be a multiple of bn_groups {groups}, "
+                f"runs.{name}: batch_size {batch} must be a multiple of {by}, "
                 "with at least 2 images a group"
             )
+        if groups > 1 and groups % gpus:
+            yield f"runs.{name}: bn_groups {groups} must be 1 or a multiple of gpus {gpus}"
         if most is not None and queue > most:
             yield (
                 f"runs.{name}: queue {queue} is larger than corpus {run.corpus!r} (at most {most} "

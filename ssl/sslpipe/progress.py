@@ -1,5 +1,6 @@
 """A progress bar on a terminal, plain lines with a rate in a log."""
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -11,8 +12,15 @@ T = TypeVar("T")
 LINE_SECONDS = 10.0
 
 
+def quiet() -> bool:
+    """Of several processes that share a training only the first speaks (torchrun's RANK)."""
+    return os.environ.get("RANK", "0") != "0"
+
+
 def say(message: str) -> None:
     """One line on stderr that does not break a running bar."""
+    if quiet():
+        return
     tqdm.write(message, file=sys.stderr)
     sys.stderr.flush()
 
@@ -45,7 +53,7 @@ class StepBar:
             initial=done,
             unit=" steps",
             leave=False,
-            disable=not sys.stderr.isatty(),
+            disable=quiet() or not sys.stderr.isatty(),
         )
 
     def __enter__(self) -> "StepBar":
@@ -64,7 +72,9 @@ class StepBar:
             for key, value in row.items()
             if key.startswith(("knn_", "probe_")) and value is not None
         )
+        speed = row["images_per_s"]
         say(
-            f"{self.name}: epoch {row['epoch']}/{epochs}, loss {row['loss']:.3f}, "
-            f"{row['images_per_s']:.0f} images/s{scores}"
+            f"{self.name}: epoch {row['epoch']}/{epochs}, loss {row['loss']:.3f}"
+            + (f", {speed:.0f} images/s" if speed is not None else "")
+            + scores
         )

@@ -132,8 +132,9 @@ class Corpus(Strict):
 
 
 class Optimizer(Strict):
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    """adam has L2 in the gradient, adamw decoupled weight decay, sgd momentum 0.9."""
+    optimizer: Literal["adam", "adamw", "sgd", "lars"] = "adam"
+    """adam has L2 in the gradient, adamw decoupled weight decay, sgd momentum 0.9; lars is sgd with
+    a rate of its own for each layer, for batches of thousands."""
     lr: Positive = 1e-3
     lr_scaling: Literal["none", "linear", "sqrt"] = "none"
     """linear: lr × batch/256; sqrt: lr × √(batch/256)."""
@@ -163,7 +164,7 @@ class MoCo(Optimizer):
 
 
 class BYOL(Optimizer):
-    optimizer: Literal["adam", "adamw", "sgd"] = "sgd"
+    optimizer: Literal["adam", "adamw", "sgd", "lars"] = "sgd"
     lr: Positive = 0.06
     lr_scaling: Literal["none", "linear", "sqrt"] = "linear"
     weight_decay: NonNegative = 5e-4
@@ -259,9 +260,26 @@ class Online(Strict):
 class Pretrain(Strict):
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 100
     batch_size: Annotated[int, Field(ge=2, le=10**6)] = 256
+    """Images of an optimiser step, over all its parts and GPUs."""
+    accumulate: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """Parts in which a batch is worked through, one after another, to save memory. Batch statistics
+    and SimCLR's negatives are then those of a part."""
+    gpus: Annotated[int, Field(ge=1, le=64)] = 1
+    """GPUs that share each batch; the run stays the same."""
+    sync_bn: bool = True
+    """Batch statistics over all GPUs; false: each GPU's own, and another run for each number of
+    GPUs. MoCo's are always those of its bn_groups."""
+    clip_norm: Positive | None = None
+    """The longest gradient, over all weights together; a longer one is scaled down to it."""
     warmup_epochs: NonNegative = 0
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto: bf16 where the device has instructions for it, else fp32."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """auto: bf16 where the device has instructions for it, else fp16 on a GPU with tensor cores,
+    else fp32. fp16 scales the loss so that small gradients do not vanish."""
+    compile: Literal["auto", "never", "always", "graphs"] = "auto"
+    """torch.compile of views and networks. auto: on a GPU; graphs: also CUDA graphs, for batches so
+    small that starting kernels takes longer than their work."""
+    deterministic: bool = False
+    """On a GPU: the same bytes each time, some per cent slower. A CPU's always are."""
     stem: Literal["imagenet", "small"] = "imagenet"
     """small: 3×3 stride 1 without max-pool, for images up to about 40 pixels."""
     threads: Annotated[int, Field(ge=0, le=1024)] = 0

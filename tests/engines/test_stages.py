@@ -1,13 +1,18 @@
 """The stages as a user runs them: what they print, refuse and survive."""
 
 import hashlib
+import json
+import os
 import random
+import shutil
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 from safetensors.torch import load_file
 from torchvision.models import resnet18
@@ -79,6 +84,69 @@ def test_killed_three_times_ends_with_the_same_bytes(project):
     history = pd.read_csv(project.folder / "reports/history/simclr.csv")
     assert history["resumed"].sum() >= 1
     project.edit("pretrain.checkpoint_minutes", 5)
+
+
+def test_two_processes_a_killed_one_and_going_on_with_one(project):
+    """The machine is told it has two devices; they are shared out, and the work runs on the CPU."""
+    expected = load_file(project.folder / "data/runs/moco/encoder.safetensors")
+    losses = pd.read_csv(project.folder / "reports/history/moco.csv")["loss"]
+    project.edit("pretrain.gpus", 2)
+    project.edit("pretrain.checkpoint_minutes", 0)
+    environment = {"OMP_NUM_THREADS": "1", "SSLPIPE_DEVICES": "a,b"}
+
+    def start():
+        job = subprocess.Popen(
+            [*PRETRAIN[:2], "moco"],
+            cwd=project.folder,
+            env=os.environ | environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while not any((project.folder / ".state/moco").rglob("checkpoint.pt")):
+            assert job.poll() is None, job.stderr.read()
+            time.sleep(0.02)
+        return job
+
+    job = start()
+    job.terminate()
+    _, said = job.communicate(timeout=120)
+    assert job.returncode == 128 + signal.SIGTERM
+    assert "moco: state saved at step" in said and "Traceback" not in said, said
+    shutil.rmtree(project.folder / ".state/moco")
+
+    job = start()
+    (second,) = (p for p in psutil.Process(job.pid).children() if p.environ().get("RANK") == "1")
+    second.kill()
+    _, said = job.communicate(timeout=120)
+    assert job.returncode == 1
+    lines = [line for line in said.splitlines() if line.startswith("sslpipe: ")]
+    assert lines == [
+        "sslpipe: moco: process 1 of 2 ended with SIGKILL; the others were stopped. Run again to go on "
+        "from the last checkpoint"
+    ]
+    assert all(line.startswith(("sslpipe: ", "moco: ")) for line in said.splitlines()), said
+
+    done = project.run("sslpipe pretrain moco", SSLPIPE_DEVICES="a,b")
+    assert "moco: resumed at step" in done.stderr
+    assert done.stderr.count("epoch 2/2") == 1  # one process speaks
+    report = json.loads((project.folder / "reports/pretrain/moco.json").read_text())
+    assert (report["processes"], report["resumed"]) == (2, 1)
+    project.edit("pretrain.gpus", 1)
+    again = pd.read_csv(project.folder / "reports/history/moco.csv")["loss"]
+    assert again.tolist() == pytest.approx(losses.tolist(), rel=1e-2)
+    weights = load_file(project.folder / "data/runs/moco/encoder.safetensors")
+    assert weights.keys() == expected.keys()
+    project.edit("pretrain.checkpoint_minutes", 5)
+
+
+def test_more_gpus_than_there_are(project):
+    project.edit("pretrain.gpus", 2)
+    try:
+        done = project.run("sslpipe pretrain simclr", check=False, SSLPIPE_DEVICES="a")
+        assert done.returncode == 1
+        assert done.stderr == "sslpipe: 2 GPUs asked for, 1 visible\n"
+    finally:
+        project.edit("pretrain.gpus", 1)
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_moco_never_meets_a_current_key_among_its_negatives():
     before = method.queue.clone()
     method.loss(views(2), [], STEP)
     assert torch.equal(method.queue, before)  # still the old keys while the loss is computed
-    keys = method.new_keys.clone()
+    keys = torch.cat(method.new_keys)
     method.after_step(STEP)
     assert torch.equal(method.queue[:8], keys)
     assert torch.equal(method.queue[8:], before[8:])
@@ -124,7 +124,7 @@ def test_moco_queue_wraps():
     written = []
     for k in range(4):
         method.loss(views(2, seed=k), [], Step(k, 10, 0))
-        written.append(method.new_keys)
+        written += method.new_keys
         method.after_step(Step(k, 10, 0))
     keys = torch.cat(written)  # 32 keys through a ring of 20: the last 20 are left
     for number in range(12, 32):
@@ -145,7 +145,7 @@ def test_moco_updates_the_key_encoder_before_the_keys():
     again = build("moco", bn_groups=1)
     again.key_encoder.load_state_dict(method.key_encoder.state_dict())
     again.key_projector.load_state_dict(method.key_projector.state_dict())
-    torch.testing.assert_close(again.keys(views(2)[1], STEP, 0), method.new_keys)
+    torch.testing.assert_close(again.keys(views(2)[1], STEP, 0), *method.new_keys)
 
 
 def test_moco_shuffle_changes_keys_only_with_groups():

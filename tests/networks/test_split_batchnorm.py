@@ -62,3 +62,27 @@ def test_permutation_matters_only_with_groups():
         difference[groups] = (plain - shuffled).abs().max().item()
     assert difference[1] < 1e-10
     assert difference[4] > 1e-2
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_in_one_piece_is_chunk_by_chunk(memory_format, dtype):
+    """What a compiler is given and what runs without one."""
+    torch.manual_seed(0)
+    norm = SplitBatchNorm2d(5, 4).train()
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    x = (torch.randn(16, 5, 7, 6) * 3 + 1).to(dtype).contiguous(memory_format=memory_format)
+    x.requires_grad_()
+    direction = torch.randn_like(x)
+    results = []
+    for function in (norm._chunk_by_chunk, norm._in_one_piece):
+        y, means, variances = function(x)
+        gradients = torch.autograd.grad((y * direction).sum(), [x, norm.weight, norm.bias])
+        results.append((y, means, variances, *gradients))
+        assert y.dtype == dtype and y.is_contiguous(memory_format=memory_format)
+    loose = (
+        {"rtol": 2e-2, "atol": 5e-2} if dtype == torch.bfloat16 else {"rtol": 1e-4, "atol": 1e-5}
+    )
+    for chunks, piece in zip(*results, strict=True):
+        torch.testing.assert_close(piece, chunks, **loose)

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -13,7 +15,7 @@ def network():
     return nn.Sequential(net, frozen)
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "lars"])
 def test_only_weights_of_layers_decay(name):
     """With a zero gradient, a step moves exactly what is decayed."""
     net = network()
@@ -46,3 +48,49 @@ def test_steps_equal_torchs_unfused_optimizers():
                 net(x).pow(2).sum().backward()
                 optimizer.step()
         torch.testing.assert_close(ours.weight, theirs.weight)
+
+
+def test_lars_is_the_papers_layer_by_layer():
+    """You et al. 2017, in plain loops: the trust ratio for weights, plain SGD for the rest."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
+    with torch.no_grad():
+        net[2].weight.zero_()  # no length: a trust ratio of 1
+    optimizer = build_optimizer(net, schema.Optimizer(optimizer="lars", lr=1.0, weight_decay=0.1))
+    expected = [p.detach().clone() for p in net.parameters()]
+    velocity = [torch.zeros_like(p) for p in expected]
+    for step in range(4):
+        lr = 0.5 / (step + 1)
+        set_lr(optimizer, lr)
+        optimizer.zero_grad()
+        x = torch.randn(7, 6, generator=torch.Generator().manual_seed(step))
+        (net(x) - 1).square().sum().backward()
+        for i, p in enumerate(net.parameters()):
+            update = p.grad.clone()
+            if p.ndim > 1:
+                update += 0.1 * expected[i]
+                if expected[i].norm() > 0 and update.norm() > 0:
+                    update *= 1e-3 * expected[i].norm() / update.norm()
+            velocity[i] = 0.9 * velocity[i] + update
+            expected[i] = expected[i] - lr * velocity[i]
+        optimizer.step()
+        for actual, wanted in zip(net.parameters(), expected, strict=True):
+            torch.testing.assert_close(actual.detach(), wanted)
+
+
+def test_lars_goes_on_from_its_state():
+    nets = [network(), network()]
+    settings = schema.Optimizer(optimizer="lars", lr=0.1)
+    optimizers = [build_optimizer(net, settings) for net in nets]
+    for _ in range(2):
+        for p in nets[0].parameters():
+            p.grad = torch.ones_like(p) if p.requires_grad else None
+        optimizers[0].step()
+    nets[1].load_state_dict(nets[0].state_dict())
+    optimizers[1].load_state_dict(copy.deepcopy(optimizers[0].state_dict()))
+    for net, optimizer in zip(nets, optimizers, strict=True):
+        for p in net.parameters():
+            p.grad = torch.ones_like(p) if p.requires_grad else None
+        optimizer.step()
+    for a, b in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
+        assert torch.equal(a, b)

@@ -3,84 +3,20 @@
 import os
 import signal
 
-import numpy as np
 import pandas as pd
 import pytest
-import torch
 from safetensors.torch import save
-from torch import nn
+from small_runs import SETTINGS, TIMES, make_run, small_backbone, train
 
 from sslpipe import schema
 from sslpipe.errors import Interrupted, UserError
-from sslpipe.networks.split_batchnorm import SplitBatchNorm2d
-from sslpipe.schema import ResolvedRun
 from sslpipe.training import loop, state
 from sslpipe.training.checkpoint import RunState
-from sslpipe.training.online import Watched
-
-CPU = torch.device("cpu")
-
-
-class SmallNetwork(nn.Sequential):
-    """A residual network's parts, small enough to be saved after every step."""
-
-    width = 8
-
-    def __init__(self, bn_groups):
-        norm = nn.BatchNorm2d(8) if bn_groups == 1 else SplitBatchNorm2d(8, bn_groups)
-        convolution = nn.Conv2d(3, 8, 3, stride=2, bias=False)
-        super().__init__(convolution, norm, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
 @pytest.fixture(autouse=True)
-def small_backbone(monkeypatch):
-    monkeypatch.setattr(
-        loop, "build_backbone", lambda name, *, stem, bn_groups: SmallNetwork(bn_groups)
-    )
-
-
-TIMES = ["images_per_s", "data_wait", "resumed"]
-HEAD = schema.Projector(hidden=16, output=8)
-SETTINGS = {
-    "simclr": schema.SimCLR(projector=HEAD),
-    "moco": schema.MoCo(projector=HEAD, queue=32, bn_groups=2),
-    "byol": schema.BYOL(projector=HEAD, predictor_hidden=16),
-}
-
-
-def images(number=40):
-    draw = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, (number, 16, 16, 3), generator=draw, dtype=torch.uint8)
-
-
-def make_run(method="moco", **changes):
-    pretrain = schema.Pretrain(
-        epochs=2,
-        batch_size=8,
-        checkpoint_minutes=changes.pop("checkpoint_minutes", 60),
-        views=schema.Views(local=1, local_size=8),
-        online=schema.Online(datasets=["random"], knn_every=1, probe_every=2),
-        **changes,
-    )
-    return ResolvedRun(
-        name="x",
-        method=method,
-        backbone="resnet18",
-        corpus="c",
-        image_size=16,
-        settings=SETTINGS[method],
-        pretrain=pretrain,
-    )
-
-
-def watched():
-    pixels, labels = images().numpy(), np.arange(40) % 4
-    return [Watched("random", pixels[:30], labels[:30], pixels[30:], labels[30:], 4)]
-
-
-def train(run, folder):
-    with RunState(folder / run.method, "f") as saved:
-        return loop.train(run, images(), watched(), saved, device=CPU, autocast=None)
+def small_networks(monkeypatch):
+    monkeypatch.setattr(loop, "build_backbone", small_backbone)
 
 
 def encoder_bytes(trained):
@@ -162,9 +98,7 @@ def test_history_has_the_promised_columns(tmp_path):
 
 def test_worker_processes_change_nothing(tmp_path):
     alone = train(make_run("simclr"), tmp_path / "alone")
-    views = schema.Views(local=1, local_size=8, workers=2)
-    run = make_run("simclr")
-    run = run.model_copy(update={"pretrain": run.pretrain.model_copy(update={"views": views})})
+    run = make_run("simclr", views=schema.Views(local=1, local_size=8, workers=2))
     assert_same(train(run, tmp_path / "workers"), alone)
 
 
@@ -185,8 +119,7 @@ def test_divergence_is_one_clear_line_and_keeps_the_history(tmp_path, monkeypatc
 
 def test_a_collapsed_run_stops(tmp_path, monkeypatch):
     monkeypatch.setattr(state, "feature_std", lambda embedding: 1e-9)
-    run = make_run("byol")
-    run = run.model_copy(update={"pretrain": run.pretrain.model_copy(update={"epochs": 9})})
+    run = make_run("byol", epochs=9)
     with pytest.raises(UserError, match="x: collapsed at epoch 3"):
         train(run, tmp_path)
     assert len(pd.read_csv(tmp_path / "byol/f/history.csv")) == 3
@@ -211,11 +144,7 @@ def test_two_processes_cannot_train_one_run(tmp_path):
 
 
 def test_corpus_too_small_for_batch_or_queue(tmp_path):
-    run = make_run("simclr")
-    big = run.model_copy(update={"pretrain": run.pretrain.model_copy(update={"batch_size": 64})})
     with pytest.raises(UserError, match=r"batch_size 64 is larger than corpus 'c' \(40 images\)"):
-        train(big, tmp_path)
-    run = make_run("moco")
-    settings = run.settings.model_copy(update={"queue": 64})
+        train(make_run("simclr", batch_size=64), tmp_path)
     with pytest.raises(UserError, match=r"queue 64 is larger than corpus 'c' \(40 images\)"):
-        train(run.model_copy(update={"settings": settings}), tmp_path)
+        train(make_run("moco", settings={"queue": 64}), tmp_path)

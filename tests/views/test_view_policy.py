@@ -5,9 +5,9 @@ from dataclasses import fields, replace
 import pytest
 import torch
 from torchvision.transforms import ColorJitter, RandomResizedCrop
-from view_helpers import drawn
+from view_helpers import draw_by, drawn
 
-from sslpipe.views import ViewPolicy, draw
+from sslpipe.views import ViewPolicy
 
 POLICY = ViewPolicy(size=32)
 KEY = {"seed": 3, "epoch": 5, "view": 1, "image_height": 60, "image_width": 90}
@@ -18,19 +18,19 @@ def _equal(a, b) -> bool:
 
 
 def test_the_same_key_gives_the_same_parameters_in_any_batch():
-    everyone = draw(POLICY, indices=torch.arange(1000), **KEY)
+    everyone = draw_by(POLICY, indices=torch.arange(1000), **KEY)
     some = torch.tensor([999, 0, 512, 7, 7])
-    assert _equal(draw(POLICY, indices=some, **KEY), everyone[some])
-    assert _equal(draw(POLICY, indices=some[:1], **KEY), everyone[some[:1]])
+    assert _equal(draw_by(POLICY, indices=some, **KEY), everyone[some])
+    assert _equal(draw_by(POLICY, indices=some[:1], **KEY), everyone[some[:1]])
     assert len(everyone[10:20]) == 10
 
 
 @pytest.mark.parametrize("word", ["seed", "epoch", "view"])
 def test_another_key_gives_other_parameters(word):
     indices = torch.arange(500)
-    one = draw(POLICY, indices=indices, **KEY)
-    other = draw(POLICY, indices=indices, **{**KEY, word: KEY[word] + 1})
-    shifted = draw(POLICY, indices=indices + 1, **KEY)
+    one = draw_by(POLICY, indices=indices, **KEY)
+    other = draw_by(POLICY, indices=indices, **{**KEY, word: KEY[word] + 1})
+    shifted = draw_by(POLICY, indices=indices + 1, **KEY)
     for changed in (other, shifted):
         assert (one.factors == changed.factors).float().mean() < 0.01
         assert (one.sigma == changed.sigma).float().mean() < 0.01
@@ -57,7 +57,7 @@ def _distance(a: torch.Tensor, b: torch.Tensor) -> float:
 def test_crops_are_distributed_as_torchvisions(height, width, scale):
     count = 4000
     policy = replace(POLICY, scale=scale)
-    ours = draw(
+    ours = draw_by(
         policy,
         indices=torch.arange(count),
         **{**KEY, "image_height": height, "image_width": width},
@@ -87,7 +87,7 @@ def test_the_fallback_is_torchvisions_central_crop(height, width):
         torch.empty(3, height, width), list(policy.scale), list(policy.ratio)
     )
     size = {"image_height": height, "image_width": width}
-    ours = draw(policy, indices=torch.arange(50), **{**KEY, **size})
+    ours = draw_by(policy, indices=torch.arange(50), **{**KEY, **size})
     box = torch.stack([ours.top, ours.left, ours.height, ours.width], dim=1)
     assert torch.equal(box, torch.tensor(expected).expand(50, 4))
 
@@ -95,7 +95,7 @@ def test_the_fallback_is_torchvisions_central_crop(height, width):
 def test_jitter_is_distributed_as_torchvisions():
     count = 4000
     policy = replace(POLICY, brightness=1.5, contrast=0.2, saturation=0.7, hue=0.3)
-    ours = draw(policy, indices=torch.arange(count), **KEY)
+    ours = draw_by(policy, indices=torch.arange(count), **KEY)
     torch.manual_seed(0)
     jitter = ColorJitter(1.5, 0.2, 0.7, 0.3)
     theirs = [
@@ -117,7 +117,7 @@ def test_jitter_is_distributed_as_torchvisions():
 def test_rates_and_sigma_are_the_policys():
     count = 20_000
     policy = replace(POLICY, flip=0.3, jitter=0.6, grayscale=0.1, blur=0.9, blur_sigma=(0.5, 1.5))
-    p = draw(policy, indices=torch.arange(count), **KEY)
+    p = draw_by(policy, indices=torch.arange(count), **KEY)
     for name in ("flip", "jitter", "grayscale", "blur"):
         rate = getattr(policy, name)
         tolerance = 4 * (rate * (1 - rate) / count) ** 0.5
@@ -130,7 +130,7 @@ def test_rates_and_sigma_are_the_policys():
 
 def test_the_draws_are_independent_of_each_other():
     count = 20_000
-    p = draw(POLICY, indices=torch.arange(count), **KEY)
+    p = draw_by(POLICY, indices=torch.arange(count), **KEY)
     columns = [p.top / (61 - p.height), p.left / (91 - p.width), p.flip, p.jitter]
     columns += [p.grayscale, p.blur, p.sigma, *p.factors.T]
     # The slot of each operation; the last follows from the other three.

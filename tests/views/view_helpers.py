@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 
 from sslpipe.views import ViewParameters, ViewPolicy, draw
+from sslpipe.views.keyed import sample_keys
 
 
 def photographs(count: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
@@ -21,10 +22,17 @@ def photographs(count: int, height: int, width: int, seed: int = 0) -> torch.Ten
     return images.clamp(0, 1).mul(255).round().to(torch.uint8)
 
 
+def draw_by(
+    policy: ViewPolicy, *, seed: int, epoch: int, indices: torch.Tensor, view: int, **size: int
+) -> ViewParameters:
+    keys = sample_keys(indices, seed=seed, epoch=epoch, view=view)
+    return draw(policy, keys, **size)
+
+
 def drawn(policy: ViewPolicy, images: torch.Tensor, **key) -> ViewParameters:
     """Parameters for these images, numbered from 0 unless the key says otherwise."""
     key = {"seed": 1, "epoch": 2, "view": 0, "indices": torch.arange(len(images)), **key}
-    return draw(policy, image_height=images.shape[1], image_width=images.shape[2], **key)
+    return draw_by(policy, image_height=images.shape[1], image_width=images.shape[2], **key)
 
 
 def only(parameters: ViewParameters, *wanted: str) -> ViewParameters:

@@ -1,3 +1,10 @@
+def gpus(wildcards):
+    """GPUs that a training asks for; where there are none, it runs in one process."""
+    of_run = config["runs"][wildcards.run]
+    wanted = of_run.get("gpus", config["pretrain"].get("gpus", 1))
+    return min(wanted, GPUS)
+
+
 rule pretrain:
     input:
         code("networks", "views", "methods", "training", "seeds.py"),
@@ -14,7 +21,7 @@ rule pretrain:
         )
         or workflow.cores
     resources:
-        gpu=1,
+        gpu=gpus,
     params:
         run=settings("runs", "{run}"),
         method=lambda wildcards: config["methods"][

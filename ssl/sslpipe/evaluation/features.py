@@ -4,8 +4,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sslpipe.errors import UserError
 from sslpipe.progress import progress
 from sslpipe.views.normalize import as_input
+
+# Pixels of a batch: 512 images of 96×96.
+BATCH_PIXELS = 512 * 96 * 96
 
 
 @torch.no_grad()
@@ -15,23 +19,49 @@ def extract(
     *,
     device: torch.device,
     autocast: torch.dtype | None = None,
-    batch_size: int = 512,
     what: str | None = None,
 ) -> Tensor:
     """Features (N, width) fp32 on the CPU of images (N, H, W, 3) uint8, in evaluation mode.
 
     `what` names the work for a progress bar; None shows none. The encoder is left in the mode it
-    was found in.
+    was found in. A batch that a GPU has no memory for is halved, and so are those after it; raises
+    UserError when one image is too many.
     """
     was_training = encoder.training
     encoder.eval()
-    starts = range(0, len(images), batch_size)
+    largest = max(1, min(512, BATCH_PIXELS // (images.shape[1] * images.shape[2])))
+    starts = range(0, len(images), largest)
     if what is not None:
-        starts = progress(starts, what=what, unit=f"batches of {batch_size}")
+        starts = progress(starts, what=what, unit=f"batches of {largest}")
     parts = []
+    size = largest
     for start in starts:
-        batch = torch.as_tensor(images[start : start + batch_size]).to(device)
-        with torch.autocast(device.type, autocast, enabled=autocast is not None):
-            parts.append(encoder(as_input(batch)).float().cpu())
+        batch = images[start : start + largest]
+        while True:
+            try:
+                parts += [
+                    _features(encoder, batch[i : i + size], device, autocast)
+                    for i in range(0, len(batch), size)
+                ]
+                break
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    height, width = images.shape[1:3]
+                    raise UserError(
+                        f"no memory on {device} to embed a single image of {width}×{height} pixels: "
+                        "another process may hold it"
+                    ) from None
+                size //= 2
     encoder.train(was_training)
     return torch.cat(parts)
+
+
+def _features(
+    encoder: nn.Module,
+    images: np.ndarray | Tensor,
+    device: torch.device,
+    autocast: torch.dtype | None,
+) -> Tensor:
+    batch = torch.as_tensor(images).to(device)
+    with torch.autocast(device.type, autocast, enabled=autocast is not None):
+        return encoder(as_input(batch)).float().cpu()

@@ -8,11 +8,15 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Step:
-    """Where training stands: optimiser step `index` of `total`, and the run's seed."""
+    """Where training stands: optimiser step `index` of `total`, and the run's seed.
+
+    part: which of the step's parts, when its batch is worked through in several (accumulation).
+    """
 
     index: int
     total: int
     seed: int
+    part: int = 0
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Method(nn.Module):
 
     A subclass builds its heads in `__init__`, computes its loss in `loss`, and does in
     `after_step` what follows the optimiser. Parameters with `requires_grad` are optimised.
+    Of several ranks each has its part of the batch, and the gradients are averaged over them.
     """
 
     def __init__(self, encoder: nn.Module, autocast: torch.dtype | None) -> None:
@@ -39,6 +44,10 @@ class Method(nn.Module):
     def loss(self, global_views: list[Tensor], local_views: list[Tensor], step: Step) -> Output:
         """`global_views`: two tensors (N, 3, S, S); `local_views`: any number of (N, 3, s, s)."""
         raise NotImplementedError
+
+    def forward(self, global_views: list[Tensor], local_views: list[Tensor], step: Step) -> Output:
+        """`loss`, where DistributedDataParallel looks for it."""
+        return self.loss(global_views, local_views, step)
 
     def after_step(self, step: Step) -> None:
         """Called once after each optimiser step."""

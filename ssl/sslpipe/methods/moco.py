@@ -9,7 +9,9 @@ from sslpipe.methods.losses import info_nce
 from sslpipe.methods.method import Method, Output, Step
 from sslpipe.networks.heads import mlp
 from sslpipe.networks.momentum import ema_update, momentum_copy
-from sslpipe.seeds import generator
+from sslpipe.networks.ranks import joined, own_part, ranks
+from sslpipe.seeds import seed_of
+from sslpipe.views.keyed import sample_keys
 
 
 class MoCo(Method):
@@ -31,7 +33,7 @@ class MoCo(Method):
         self.key_encoder = momentum_copy(self.encoder)
         self.key_projector = momentum_copy(self.projector)
         self.register_buffer("queue", F.normalize(torch.randn(settings.queue, head.output), dim=1))
-        self.new_keys: Tensor | None = None
+        self.new_keys: list[Tensor] = []
 
     def loss(self, global_views: list[Tensor], local_views: list[Tensor], step: Step) -> Output:
         # The order matters: queries, EMA, keys, logits, and only then (after_step) the queue.
@@ -45,35 +47,45 @@ class MoCo(Method):
             locals_ = self.project(local_views, self.encoder, self.projector)
             locals_ = [F.normalize(z, dim=-1) for z in locals_]
 
-        ema_update(self.key_encoder, self.encoder, self.ema)
-        ema_update(self.key_projector, self.projector, self.ema)
+        if step.part == 0:
+            ema_update(self.key_encoder, self.encoder, self.ema)
+            ema_update(self.key_projector, self.projector, self.ema)
 
         keyed = [global_views[1], global_views[0]][: len(queried)]
         keys = [self.keys(view, step, number) for number, view in enumerate(keyed)]
         losses = [
-            info_nce(torch.stack([query, *locals_]), key, self.queue, self.temperature)
+            info_nce(torch.stack([query, *locals_]), own_part(key), self.queue, self.temperature)
             for query, key in zip(queries, keys, strict=True)
         ]
-        self.new_keys = torch.cat(keys)
+        self.new_keys += keys
         return Output(torch.stack(losses).mean(), queries[0].detach())
 
     @torch.no_grad()
     def keys(self, view: Tensor, step: Step, number: int) -> Tensor:
-        """Unit keys (N, d) of a view, their batch permuted against the queries' if asked."""
-        if self.shuffle:
-            draw = generator(step.seed, "shuffle_bn", step.index, number)
-            order = torch.randperm(len(view), generator=draw).to(view.device, non_blocking=True)
-            view = view[order]
+        """Unit keys (W·N, d) of the ranks' joined view, permuted against the queries' if asked.
+
+        view: (N, 3, S, S), this rank's part. The permutation is that of the whole batch, so that
+        a key's batch statistics come from any images of it (ShuffleBN).
+        """
+        if not self.shuffle:
+            return joined(self._key(view))
+        # By keyed numbers, as drawing on the host would make a GPU wait.
+        seed = seed_of(step.seed, "shuffle_bn")
+        places = torch.arange(len(view) * ranks(), device=view.device)
+        stream = 2 * step.part + number
+        order = sample_keys(places, seed=seed, epoch=step.index, view=stream).argsort()
+        z = joined(self._key(joined(view).index_select(0, own_part(order))))
+        return z.index_select(0, order.argsort())
+
+    def _key(self, view: Tensor) -> Tensor:
         (z,) = self.project([view], self.key_encoder, self.key_projector)
-        if self.shuffle:
-            z = z[order.argsort()]
         return F.normalize(z, dim=-1)
 
     @torch.no_grad()
     def after_step(self, step: Step) -> None:
         """Enqueue the step's keys. The place in the ring follows from the step's number."""
-        count = len(self.new_keys)
-        start = step.index * count % len(self.queue)
-        places = torch.arange(start, start + count, device=self.queue.device) % len(self.queue)
-        self.queue.index_copy_(0, places, self.new_keys)
-        self.new_keys = None
+        keys = torch.cat(self.new_keys)
+        start = step.index * len(keys) % len(self.queue)
+        places = torch.arange(start, start + len(keys), device=keys.device) % len(self.queue)
+        self.queue.index_copy_(0, places, keys)
+        self.new_keys = []

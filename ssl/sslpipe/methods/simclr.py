@@ -5,10 +5,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslpipe import schema
-from sslpipe.methods.gather import gather, rank
 from sslpipe.methods.losses import nt_xent
 from sslpipe.methods.method import Method, Output, Step
 from sslpipe.networks.heads import mlp
+from sslpipe.networks.ranks import gather, rank
 
 
 class SimCLR(Method):

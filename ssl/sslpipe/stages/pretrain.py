@@ -1,5 +1,6 @@
 """pretrain(run): a corpus → encoder.safetensors, a history and a report of the training."""
 
+import os
 import platform
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,15 +17,18 @@ from sslpipe.data.index import open_packed
 from sslpipe.files import read_json, sha256, write_json, write_text
 from sslpipe.layout import Layout
 from sslpipe.networks.encoder_file import save_encoder
+from sslpipe.networks.ranks import ranks
 from sslpipe.params import Params, resolve
 from sslpipe.progress import say
 from sslpipe.schema import ResolvedRun
 from sslpipe.stages.inputs import require
 from sslpipe.training.checkpoint import RunState, code_version, fingerprint
-from sslpipe.training.devices import lease
+from sslpipe.training.cost import peak_flops
+from sslpipe.training.devices import lease, visible_devices
+from sslpipe.training.launch import group, launch, launched
 from sslpipe.training.loop import Trained, build_encoder, train
 from sslpipe.training.online import Watched, online_scores
-from sslpipe.training.precision import autocast_dtype, device_name, device_of
+from sslpipe.training.precision import NAMES, autocast_dtype, device_name, device_of
 
 
 def run(params: Params, layout: Layout, name: str) -> None:
@@ -42,21 +46,44 @@ def run(params: Params, layout: Layout, name: str) -> None:
         history = untrained_history(resolved, encoder, watched)
         write_outputs(layout, resolved, encoder, history, about(resolved, corpus))
         return
-    with (
-        lease() as devices,
-        RunState(layout.state(name), fingerprint(resolved, corpus.read_bytes())) as state,
-    ):
-        device = device_of(devices)
-        autocast = autocast_dtype(resolved.pretrain.precision, device)
-        # Worker processes cannot use a GPU's memory: there they read from the CPU's.
-        workers = resolved.pretrain.views.workers
-        images = corpus_images(layout, corpus).to("cpu" if workers else device)
-        precision = "bf16" if autocast else "fp32"
-        say(f"{name}: {len(images)} images, {device_name(device)}, {precision}")
-        trained = train(resolved, images, watched, state, device=device, autocast=autocast)
-        report = about(resolved, corpus) | measured(trained, device, precision, len(images))
-        write_outputs(layout, resolved, trained.encoder, trained.state.table(), report)
-        state.clear()
+    gpus = resolved.pretrain.gpus
+    if launched():
+        rank, local_rank = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", 0))
+        device = device_of(visible_devices(), local_rank)
+        with group(device):
+            pretrain(layout, resolved, corpus, watched, device, lead=rank == 0)
+        return
+    with lease(gpus) as devices:
+        if gpus > 1 and devices:
+            launch(name, gpus)
+            return
+        if gpus > 1:
+            say(f"{name}: no GPU here; one process does the work of {gpus}")
+        pretrain(layout, resolved, corpus, watched, device_of(devices), lead=True)
+
+
+def pretrain(
+    layout: Layout,
+    run: ResolvedRun,
+    corpus: Path,
+    watched: list[Watched],
+    device: torch.device,
+    *,
+    lead: bool,
+) -> None:
+    """Train on this process's device; the first of several ranks writes what comes out."""
+    identity = fingerprint(run, corpus.read_bytes())
+    with RunState(layout.state(run.name), identity, lead=lead) as state:
+        autocast = autocast_dtype(run.pretrain.precision, device)
+        images = corpus_images(layout, corpus)
+        many = f"{ranks()} × " if ranks() > 1 else ""
+        precision = NAMES[autocast]
+        say(f"{run.name}: {len(images)} images, {many}{device_name(device)}, {precision}")
+        trained = train(run, images, watched, state, device=device, autocast=autocast)
+        if lead:
+            report = about(run, corpus) | measured(trained, run, device, autocast, len(images))
+            write_outputs(layout, run, trained.encoder, trained.state.table(), report)
+            state.clear()
 
 
 def corpus_images(layout: Layout, corpus: Path) -> torch.Tensor:
@@ -120,16 +147,38 @@ def about(run: ResolvedRun, corpus: Path) -> dict[str, Any]:
     }
 
 
-def measured(trained: Trained, device: torch.device, precision: str, images: int) -> dict[str, Any]:
-    state = trained.state
+def measured(
+    trained: Trained,
+    run: ResolvedRun,
+    device: torch.device,
+    autocast: torch.dtype | None,
+    images: int,
+) -> dict[str, Any]:
+    """What the training took. mfu: its floating-point operations a second, of convolutions and
+    matrix products, as a share of what a large matrix product reaches on the same devices."""
+    state, clock = trained.state, trained.state.clock
+    peak = peak_flops(device, autocast)
+    part = run.pretrain.batch_size // (run.pretrain.accumulate * ranks())
+    flops_per_image = trained.cost.flops / part
+    speed = clock.images_per_s
     return {
         "images": images,
         "steps": state.step,
         "device": device_name(device),
-        "precision": precision,
-        "images_per_s": state.clock.images_per_s,
-        "train_seconds": state.clock.train,
-        "data_wait": state.clock.data_wait,
+        "gpus": ranks() if device.type == "cuda" else 0,
+        "processes": ranks(),
+        "images_on": trained.images_on,
+        "precision": NAMES[autocast],
+        "images_per_s": speed,
+        "train_seconds": clock.train,
+        "warm_up_seconds": state.warm_up,
+        "data_wait": clock.data_wait,
+        "flops_per_image": flops_per_image,
+        "peak_flops": peak,
+        "mfu": None if speed is None else speed * flops_per_image / (peak * ranks()),
+        "peak_memory_bytes": state.peak_memory,
+        "counted_memory_bytes": trained.cost.memory,
+        "energy_joules": state.energy,
         "resumed": state.resumed,
         "final_loss": state.history[-1]["loss"],
     }

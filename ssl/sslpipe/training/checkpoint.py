@@ -22,7 +22,8 @@ CODE = ("networks", "views", "methods", "training", "seeds.py")
 def fingerprint(run: ResolvedRun, corpus: bytes) -> str:
     """What the weights follow from: parameters, corpus file (with its content hashes) and code."""
     settings = run.model_dump(mode="json")
-    settings["pretrain"].pop("checkpoint_minutes")
+    for key in ("checkpoint_minutes", "gpus", "compile"):  # change at most the last bits
+        settings["pretrain"].pop(key)
     settings["pretrain"]["views"].pop("workers")
     parts = (json.dumps(settings, sort_keys=True).encode(), corpus, code_version().encode())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
@@ -39,19 +40,22 @@ def code_version() -> str:
 
 
 class RunState:
-    """`<state>/<run>/<fingerprint>/checkpoint.pt`, held by one process at a time.
+    """`<state>/<run>/<fingerprint>/checkpoint.pt`, held by one training at a time.
 
-    Raises UserError if another process holds the run.
+    lead: the first of the training's ranks holds and writes it; the others only read.
+    Raises UserError if another training holds the run.
     """
 
-    def __init__(self, folder: Path, fingerprint: str) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, fingerprint: str, *, lead: bool = True) -> None:
+        self.folder, self.lead = folder, lead
         self.path = folder / fingerprint / "checkpoint.pt"
         self.history = folder / fingerprint / "history.csv"
         folder.mkdir(parents=True, exist_ok=True)
         self.lock = FileLock(folder.with_suffix(".lock"))
 
     def __enter__(self) -> "RunState":
+        if not self.lead:
+            return self
         try:
             self.lock.acquire(timeout=0)
         except Timeout:

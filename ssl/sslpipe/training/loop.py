@@ -12,29 +12,40 @@ from sslpipe.files import write_text
 from sslpipe.methods import METHODS
 from sslpipe.methods.method import Method, Step
 from sslpipe.networks.backbones import build_backbone
+from sslpipe.networks.ranks import joined, mean_over_ranks, rank, ranks, reduced
+from sslpipe.networks.sync_batchnorm import normalise_across_ranks
 from sslpipe.progress import StepBar, say
 from sslpipe.schema import MoCo, ResolvedRun
 from sslpipe.seeds import seed_of
-from sslpipe.training.batches import Plan, build_views, views_of_epoch
+from sslpipe.training import memory
+from sslpipe.training.batches import Plan, as_input, build_views, views_of_epoch
 from sslpipe.training.checkpoint import RunState
+from sslpipe.training.cost import Cost, cost_of, wait_for
+from sslpipe.training.energy import EnergyMeter
 from sslpipe.training.monitor import collapsed
 from sslpipe.training.online import Watched, online_scores
 from sslpipe.training.optimizers import build_optimizer, set_lr
+from sslpipe.training.precision import arithmetic
 from sslpipe.training.schedules import peak_lr, warmup_cosine
-from sslpipe.training.signals import stop_signals
+from sslpipe.training.signals import Agreement, stop_signals
 from sslpipe.training.state import TrainingState
-from sslpipe.views.normalize import normalize
+from sslpipe.training.step import OptimizerStep
 
 # Reading a loss waits for the device, so on a GPU it is done once in so many steps.
 STEPS_PER_READING = {"cpu": 1, "cuda": 50}
+# Steps after each start that compile, or try kernels, and that no clock counts.
+WARM_UP_STEPS = 3
 
 
 @dataclass(frozen=True)
 class Trained:
-    """encoder: in evaluation mode. state: with the history, a row for each epoch."""
+    """encoder: in evaluation mode. state: with the history, a row for each epoch. cost: of a part
+    of a batch on one rank. images_on: where the corpus lay while training."""
 
     encoder: nn.Module
     state: TrainingState
+    cost: Cost
+    images_on: str
 
 
 def train(
@@ -48,81 +59,173 @@ def train(
 ) -> Trained:
     """Train `run` on images (N, S, S, 3) uint8, from its last checkpoint if there is one.
 
+    Of several ranks each calls this, with the same arguments but its own device.
     Raises UserError when the run cannot start, diverges or collapses (its history is kept beside
-    the checkpoint), Interrupted after SIGTERM or SIGINT with the state saved.
+    the checkpoint) or runs out of memory, Interrupted after SIGTERM or SIGINT with the state saved.
     """
     settings = run.pretrain
     refuse_misfits(run, len(images))
-    method = build_method(run, autocast).to(device, memory_format=torch.channels_last).train()
+    method = build_method(run, autocast)
+    part = settings.batch_size // (settings.accumulate * ranks())
+    local_size = settings.views.local_size or run.image_size
+    sides = [run.image_size] * 2 + [local_size] * settings.views.local
+    cost = cost_of(method, run.settings.optimizer, part, sides)
+    memory.refuse_too_large(run, cost, device)
+    with (
+        arithmetic(deterministic=settings.deterministic),
+        memory.out_of_memory(run, cost),
+    ):
+        # Worker processes cannot use a GPU's memory: there they read from the CPU's.
+        if settings.views.workers == 0:
+            images = memory.placed(images, cost, device)
+        method = method.to(device, memory_format=torch.channels_last).train()
+        normalise_across_ranks(method, sync=settings.sync_bn or isinstance(run.settings, MoCo))
+        state = take_steps(run, method, images, watched, saved, device)
+        return Trained(method.encoder.eval(), state, cost, images.device.type)
+
+
+def take_steps(
+    run: ResolvedRun,
+    method: Method,
+    images: Tensor,
+    watched: list[Watched],
+    saved: RunState,
+    device: torch.device,
+) -> TrainingState:
+    """All steps that are left, with the history, the checkpoints and the answers to signals."""
+    settings = run.pretrain
+    compiled = compiles(settings.compile, device)
+    if compiled:
+        compile_networks(method, settings.compile)
+    multicrop = build_views(settings.views, run.image_size, compiled=compiled)
     optimizer = build_optimizer(method, run.settings)
-    multicrop = build_views(settings.views, run.image_size)
-    plan = Plan(len(images), settings.batch_size, settings.seed)
+    optimizer_step = OptimizerStep(method, optimizer, settings)
+    plan = Plan(
+        len(images), settings.batch_size, settings.seed, settings.accumulate, rank(), ranks()
+    )
     steps = settings.epochs * plan.steps
     peak = peak_lr(run.settings.lr, run.settings.lr_scaling, settings.batch_size)
     lrs = warmup_cosine(peak, steps, round(settings.warmup_epochs * plan.steps)).tolist()
+    lead = rank() == 0
 
     state = TrainingState()
     if (checkpoint := saved.load(device)) is not None:
-        state = TrainingState.from_checkpoint(checkpoint, method, optimizer)
+        state = TrainingState.from_checkpoint(checkpoint, method, optimizer, optimizer_step.scaler)
         say(f"{run.name}: resumed at step {state.step} of {steps}")
     last_save = time.monotonic()
+    warm_at = state.step + (WARM_UP_STEPS if compiled or device.type == "cuda" else 0)
+    agreement, meter = Agreement(), EnergyMeter(device)
 
     with stop_signals() as stop, StepBar(run.name, steps, state.step) as bar:
         while state.step < steps:
             epoch, done = divmod(state.step, plan.steps)
-            views = views_of_epoch(images, multicrop, plan, epoch, done, settings.views.workers)
+            views = views_of_epoch(
+                images,
+                multicrop,
+                plan,
+                epoch,
+                done,
+                device=device,
+                workers=settings.views.workers,
+            )
             for _ in range(done, plan.steps):
                 started = time.perf_counter()
-                global_views, local_views = (as_input(some, device) for some in next(views))
-                waited = time.perf_counter() - started
-
+                waits: list[float] = []
+                parts = (next_part(views, device, waits) for _ in range(settings.accumulate))
                 lr = lrs[state.step]
                 set_lr(optimizer, lr)
-                step = Step(state.step, steps, settings.seed)
-                output = method.loss(global_views, local_views, step)
-                optimizer.zero_grad(set_to_none=True)
-                output.loss.backward()
-                optimizer.step()
-                method.after_step(step)
+                loss, embedding = optimizer_step(parts, Step(state.step, steps, settings.seed))
 
                 state.step += 1
-                state.losses.append(output.loss.detach())
+                state.losses.append(loss)
                 epoch_ends = state.step % plan.steps == 0
-                save_due = (
-                    stop.number != 0
-                    or state.step == steps
-                    or time.monotonic() - last_save >= 60 * settings.checkpoint_minutes
-                )
+                overdue = time.monotonic() - last_save >= 60 * settings.checkpoint_minutes
+                stopped, asked = agreement.hear(stop.number, lead and overdue)
+                save_due = asked or stopped != 0 or state.step == steps
                 reading_due = len(state.losses) >= STEPS_PER_READING[device.type]
                 if (reading_due or epoch_ends or save_due) and not math.isfinite(
                     state.read_losses()
                 ):
                     refuse_divergence(run.name, state, saved)
-                for clock in (state.clock, state.epoch_clock):
-                    clock.add(time.perf_counter() - started, waited, settings.batch_size)
+                if state.step == warm_at:
+                    wait_for(device)
+                took = time.perf_counter() - started
+                if state.step <= warm_at:
+                    state.warm_up += took
+                else:
+                    for clock in (state.clock, state.epoch_clock):
+                        clock.add(took, sum(waits), settings.batch_size)
                 bar.step()
 
+                if epoch_ends or save_due:
+                    mean_over_ranks(batch_statistics(method))
+                    read_meters(state, meter, device)
                 if epoch_ends:
-                    row = state.end_epoch(plan.steps, lr, output.embedding)
-                    row |= online_scores(
-                        method.encoder,
-                        watched,
-                        settings.online,
-                        epoch + 1,
-                        settings.epochs,
-                        device=device,
-                        autocast=autocast,
-                    )
-                    bar.epoch(row, settings.epochs)
-                    write_text(saved.history, state.table().to_csv(index=False))
-                    refuse_collapse(run.name, state, saved, output.embedding.shape[1])
+                    row = state.end_epoch(plan.steps, lr, joined(embedding))
+                    if lead:
+                        row |= evaluate_online(run, method, watched, epoch + 1, device)
+                        bar.epoch(row, settings.epochs)
+                        write_text(saved.history, state.table().to_csv(index=False))
+                    refuse_collapse(run.name, state, saved, embedding.shape[1])
                 if save_due:
-                    saved.save(state.to_checkpoint(method, optimizer))
+                    if lead:
+                        saved.save(state.to_checkpoint(method, optimizer, optimizer_step.scaler))
                     last_save = time.monotonic()
-                if stop.number and state.step < steps:
+                if stopped and state.step < steps:
                     say(f"{run.name}: state saved at step {state.step}; run again to go on")
-                    raise Interrupted(stop.number)
-    return Trained(method.encoder.eval(), state)
+                    raise Interrupted(stopped)
+    return state
+
+
+def next_part(views, device: torch.device, waits: list[float]) -> tuple[list, list]:
+    """The next part's global and local views, normalised; notes the seconds this took."""
+    started = time.perf_counter()
+    global_views, local_views = (as_input(some, device) for some in next(views))
+    waits.append(time.perf_counter() - started)
+    return global_views, local_views
+
+
+def evaluate_online(
+    run: ResolvedRun, method: Method, watched: list[Watched], epoch: int, device: torch.device
+) -> dict[str, float | None]:
+    """Columns of the history's row. Never compiled: batches of all sizes come, each only once."""
+    with torch.compiler.set_stance("force_eager"):
+        return online_scores(
+            method.encoder,
+            watched,
+            run.pretrain.online,
+            epoch,
+            run.pretrain.epochs,
+            device=device,
+            autocast=method.autocast,
+        )
+
+
+def compiles(wanted: str, device: torch.device) -> bool:
+    """A CPU's kernels gain nothing from a compiler that takes a minute."""
+    return wanted in ("always", "graphs") or (wanted == "auto" and device.type == "cuda")
+
+
+def compile_networks(method: Method, wanted: str) -> None:
+    """Compile encoders and heads in place; what they are named and hold stays the same."""
+    mode = "reduce-overhead" if wanted == "graphs" else "default"
+    for network in method.children():
+        network.compile(dynamic=False, mode=mode)
+
+
+def batch_statistics(method: Method) -> list[Tensor]:
+    """The running means and variances, which follow from each rank's own images."""
+    named = method.named_buffers()
+    return [b for name, b in named if name.endswith(("running_mean", "running_var"))]
+
+
+def read_meters(state: TrainingState, meter: EnergyMeter, device: torch.device) -> None:
+    used = meter.used()
+    joules = math.nan if used is None else used
+    (joules,) = reduced([joules], device, largest=False)
+    state.energy = None if math.isnan(joules) or state.energy is None else state.energy + joules
+    (highest,) = reduced([float(memory.peak(device))], device, largest=True)
+    state.peak_memory = max(state.peak_memory, int(highest))
 
 
 def build_encoder(run: ResolvedRun) -> nn.Module:
@@ -138,14 +241,23 @@ def build_method(run: ResolvedRun, autocast: torch.dtype | None) -> Method:
     return METHODS[run.method](encoder, run.settings, autocast)
 
 
-def as_input(views: list[Tensor], device: torch.device) -> list[Tensor]:
-    """Views float (N, 3, S, S) in [0, 1], normalised and channels last on the device."""
-    moved = (normalize(view.to(device, non_blocking=True)) for view in views)
-    return [view.contiguous(memory_format=torch.channels_last) for view in moved]
-
-
 def refuse_misfits(run: ResolvedRun, images: int) -> None:
-    """What can only be checked once the corpus is counted."""
+    """What can only be checked once the corpus and the ranks are counted."""
+    shares = run.pretrain.accumulate * ranks()
+    if run.pretrain.batch_size % shares or run.pretrain.batch_size // shares < 2:
+        raise UserError(
+            f"runs.{run.name}: batch_size {run.pretrain.batch_size} must be a multiple of accumulate "
+            f"{run.pretrain.accumulate} × {ranks()} processes, with at least 2 images for each"
+        )
+    if (
+        isinstance(run.settings, MoCo)
+        and run.settings.bn_groups % ranks()
+        and (run.settings.bn_groups > 1)
+    ):
+        raise UserError(
+            f"runs.{run.name}: bn_groups {run.settings.bn_groups} must be 1 or a multiple of the "
+            f"{ranks()} processes"
+        )
     if run.pretrain.batch_size > images:
         raise UserError(
             f"runs.{run.name}: batch_size {run.pretrain.batch_size} is larger than corpus "
@@ -159,7 +271,8 @@ def refuse_misfits(run: ResolvedRun, images: int) -> None:
 
 
 def refuse_divergence(name: str, state: TrainingState, saved: RunState) -> None:
-    write_text(saved.history, state.table().to_csv(index=False))
+    if rank() == 0:
+        write_text(saved.history, state.table().to_csv(index=False))
     raise UserError(
         f"{name}: the loss is not finite at step {state.step}; lower lr, lengthen "
         f"warmup_epochs or set precision: fp32. The history so far: {saved.history}"

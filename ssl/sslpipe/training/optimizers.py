@@ -6,23 +6,30 @@ import torch
 from torch import nn
 
 from sslpipe import schema
+from sslpipe.training.lars import LARS
 
 
 def build_optimizer(network: nn.Module, settings: schema.Optimizer) -> torch.optim.Optimizer:
-    """`adam` adds weight_decay·w to the gradient (L2), `adamw` decouples it, `sgd` has momentum 0.9.
+    """`adam` adds weight_decay·w to the gradient (L2), `adamw` decouples it; `sgd` and `lars` have
+    momentum 0.9.
 
     Only parameters that require a gradient are optimised; those of fewer than two dimensions
-    (biases, scales and shifts of normalisation) are not decayed. The learning rate is set each step.
+    (biases, scales and shifts of normalisation) are neither decayed nor, by `lars`, adapted. The
+    learning rate is set each step.
     """
     trained = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": _of(trained, decayed=True), "weight_decay": settings.weight_decay},
-        {"params": _of(trained, decayed=False), "weight_decay": 0.0},
-    ]
+    decayed = {"params": _of(trained, decayed=True), "weight_decay": settings.weight_decay}
+    others = {"params": _of(trained, decayed=False), "weight_decay": 0.0}
+    if settings.optimizer == "lars":
+        return LARS([decayed, others | {"adapt": False}], lr=settings.lr)
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=settings.lr, momentum=0.9, fused=True)
+        sgd = torch.optim.SGD([decayed, others], lr=settings.lr, momentum=0.9, fused=True)
+        # torch's fused kernel leaves it uninitialised when fp16 skips the first step.
+        for parameter in trained:
+            sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return sgd
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimizer]
-    return kind(groups, lr=settings.lr, fused=True)
+    return kind([decayed, others], lr=settings.lr, fused=True)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:

@@ -1,16 +1,23 @@
-"""Which number format the forward and backward passes run in."""
+"""Which number format the forward and backward passes run in, and how reproducible they are."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
+DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
-    """bfloat16, or None for fp32. `auto` decides by the device's instructions, never by a timing,
-    so that the same machine always gives the same numbers."""
-    if precision == "bf16":
+    """The half-precision format of autocast, or None for fp32. `auto` decides by the device's
+    instructions, never by a timing, so that the same machine always gives the same numbers."""
+    if precision != "auto":
+        return DTYPES[precision]
+    if has_bf16(device):
         return torch.bfloat16
-    if precision == "auto" and has_bf16(device):
-        return torch.bfloat16
-    return None
+    return torch.float16 if has_fp16_tensor_cores(device) else None
 
 
 def has_bf16(device: torch.device) -> bool:
@@ -21,9 +28,33 @@ def has_bf16(device: torch.device) -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
-def device_of(devices: list[str]) -> torch.device:
-    """The first of the leased devices, or the CPU."""
-    return torch.device("cuda" if devices and torch.cuda.is_available() else "cpu")
+def has_fp16_tensor_cores(device: torch.device) -> bool:
+    """Volta or newer."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (7, 0)
+
+
+@contextmanager
+def arithmetic(*, deterministic: bool) -> Iterator[None]:
+    """Choose, for the time of a training, between the fastest kernels and those that always give the
+    same bytes. An operation that has no such kernel raises RuntimeError."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    if deterministic:
+        # cuBLAS reads it when it is first used.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = not deterministic
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
+
+
+def device_of(devices: list[str], number: int = 0) -> torch.device:
+    """One of the leased devices, or the CPU."""
+    if devices and torch.cuda.is_available():
+        return torch.device("cuda", number)
+    return torch.device("cpu")
 
 
 def device_name(device: torch.device) -> str:

@@ -5,6 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
+import torch.distributed as dist
+
+from sslpipe.networks.ranks import distributed
+
 
 @dataclass
 class Stop:
@@ -27,3 +32,28 @@ def stop_signals() -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class Agreement:
+    """Lets the ranks stop and save at the same step, though a signal or a clock reaches each at
+    another.
+
+    What a rank says in one step all ranks hear in the next: the answer travels over the CPU's
+    network while the device computes. One rank alone is heard at once.
+    """
+
+    def __init__(self) -> None:
+        self._group = dist.new_group(backend="gloo") if distributed() else None
+        self._asked: tuple[dist.Work, torch.Tensor] | None = None
+
+    def hear(self, stop: int, save: bool) -> tuple[int, bool]:
+        """The largest of all ranks' `stop` signals, and whether any wants to `save`."""
+        if self._group is None:
+            return stop, save
+        said = torch.tensor([stop, int(save)])
+        work = dist.all_reduce(said, dist.ReduceOp.MAX, group=self._group, async_op=True)
+        before, self._asked = self._asked, (work, said)
+        if before is None:
+            return 0, False
+        before[0].wait()
+        return before[1][0].item(), bool(before[1][1])

@@ -6,14 +6,16 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.amp import GradScaler
 
 from sslpipe.methods.method import Method
+from sslpipe.networks.ranks import reduced
 from sslpipe.training.monitor import effective_rank, feature_std
 
 
 @dataclass
 class Clock:
-    """Seconds of training proper; online evaluation and checkpoints are not counted."""
+    """Seconds of training proper: not of warming up (compiling), online evaluation or checkpoints."""
 
     train: float = 0.0
     waiting_for_views: float = 0.0
@@ -25,25 +27,30 @@ class Clock:
         self.images += images
 
     @property
-    def images_per_s(self) -> float:
-        return self.images / self.train
+    def images_per_s(self) -> float | None:
+        return self.images / self.train if self.images else None
 
     @property
-    def data_wait(self) -> float:
+    def data_wait(self) -> float | None:
         """Share of the time that went into waiting for views."""
-        return self.waiting_for_views / self.train
+        return self.waiting_for_views / self.train if self.images else None
 
 
 @dataclass
 class TrainingState:
     """step: optimiser steps done. loss_sum, epoch_clock: of the epoch under way.
 
-    losses: of the last steps, still on the device and not yet in loss_sum.
+    losses: of the last steps on this rank, still on the device and not yet in loss_sum.
+    warm_up: seconds of steps that the clocks leave out. peak_memory: bytes, of the rank that took
+    most. energy: joules of all ranks' devices, None where one does not tell.
     """
 
     step: int = 0
     clock: Clock = field(default_factory=Clock)
     epoch_clock: Clock = field(default_factory=Clock)
+    warm_up: float = 0.0
+    peak_memory: int = 0
+    energy: float | None = 0.0
     loss_sum: float = 0.0
     losses: list[Tensor] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -51,10 +58,15 @@ class TrainingState:
     resumed_this_epoch: bool = False
 
     def read_losses(self) -> float:
-        """Add the pending losses to loss_sum, which waits for the device, and return their sum."""
-        total = torch.stack(self.losses).double().sum().item() if self.losses else 0.0
+        """Add the pending losses, averaged over ranks, to loss_sum and return their sum. Waits for
+        the device; every rank must call it at the same step."""
+        if not self.losses:
+            return 0.0
+        device = self.losses[0].device
+        total = torch.stack(self.losses).double().sum().item()
         self.losses = []
-        self.loss_sum += total
+        total, ranks = reduced([total, 1.0], device, largest=False)
+        self.loss_sum += total / ranks
         return total
 
     def end_epoch(self, steps: int, lr: float, embedding: Tensor) -> dict[str, Any]:
@@ -77,20 +89,30 @@ class TrainingState:
     def table(self) -> pd.DataFrame:
         return pd.DataFrame(self.history)
 
-    def to_checkpoint(self, method: Method, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    def to_checkpoint(
+        self, method: Method, optimizer: torch.optim.Optimizer, scaler: GradScaler
+    ) -> dict[str, Any]:
         """Tensors and plain values. All pending losses must have been read."""
         plain = asdict(self)
         del plain["losses"]
-        return plain | {"method": method.state_dict(), "optimizer": optimizer.state_dict()}
+        return plain | {
+            "method": method.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "scaler": scaler.state_dict(),
+        }
 
     @staticmethod
     def from_checkpoint(
-        saved: dict[str, Any], method: Method, optimizer: torch.optim.Optimizer
+        saved: dict[str, Any],
+        method: Method,
+        optimizer: torch.optim.Optimizer,
+        scaler: GradScaler,
     ) -> "TrainingState":
-        """Load method and optimiser in place and return where they stand, marked as resumed."""
+        """Load method, optimiser and scaler in place; where they stand, marked as resumed."""
         saved = dict(saved)
         method.load_state_dict(saved.pop("method"))
         optimizer.load_state_dict(saved.pop("optimizer"))
+        scaler.load_state_dict(saved.pop("scaler"))
         clocks = {name: Clock(**saved.pop(name)) for name in ("clock", "epoch_clock")}
         state = TrainingState(**saved, **clocks)
         state.resumed += 1

@@ -7,9 +7,12 @@ be smaller, so that they cost less.
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
+import torch
 from torch import Tensor
 
+from sslpipe.views.keyed import sample_keys
 from sslpipe.views.policy import ViewPolicy, draw
 
 GLOBAL_VIEWS = 2
@@ -31,17 +34,27 @@ def renderer(backend: str) -> Callable[..., Tensor]:
 
 @dataclass(frozen=True)
 class MultiCrop:
-    """Makes a batch's views; the local policy is used only where `locals` is above 0."""
+    """Makes a batch's views; the local policy is used only where `locals` is above 0.
+
+    compiled: draw and render with torch.compile, one kernel for many operations; for GPUs.
+    """
 
     backend: str
     global_policy: ViewPolicy
     local_policy: ViewPolicy
     locals: int = 0
-    # Looked up once: an import cannot be part of a compiled call.
-    _render: Callable[..., Tensor] = field(init=False, repr=False, compare=False)
+    compiled: bool = False
+    # Made once: an import cannot be part of a compiled call.
+    _view: Callable[[Tensor, Tensor, ViewPolicy], Tensor] = field(
+        init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_render", renderer(self.backend))
+        view = partial(one_view, renderer(self.backend))
+        # Shapes are the batch's, always the same; the numbers that change come in as tensors.
+        object.__setattr__(
+            self, "_view", torch.compile(view, dynamic=False) if self.compiled else view
+        )
         if self.locals < 0:
             raise ValueError(f"locals must not be negative, not {self.locals}")
 
@@ -53,18 +66,17 @@ class MultiCrop:
         images: uint8 (N, H, W, 3); indices: int64 (N,), the images' places in the data set, on the
         same device. Each view is float32 (N, 3, size, size) in [0, 1], with its own policy's size.
         """
-        height, width = images.shape[1:3]
         views = []
         for view in range(GLOBAL_VIEWS + self.locals):
             policy = self.global_policy if view < GLOBAL_VIEWS else self.local_policy
-            parameters = draw(
-                policy,
-                seed=seed,
-                epoch=epoch,
-                indices=indices,
-                view=view,
-                image_height=height,
-                image_width=width,
-            )
-            views.append(self._render(images, parameters, policy))
+            keys = sample_keys(indices, seed=seed, epoch=epoch, view=view)
+            views.append(self._view(images, keys, policy))
         return views[:GLOBAL_VIEWS], views[GLOBAL_VIEWS:]
+
+
+def one_view(
+    render: Callable[..., Tensor], images: Tensor, keys: Tensor, policy: ViewPolicy
+) -> Tensor:
+    """A view of each image, uint8 (N, H, W, 3) -> float32 (N, 3, size, size), by its key (N,)."""
+    _, height, width, _ = images.shape
+    return render(images, draw(policy, keys, image_height=height, image_width=width), policy)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from sslpipe.views.keyed import sample_keys, uniforms
+from sslpipe.views.keyed import uniforms
 
 # Columns of `ViewParameters.factors` and values of `ViewParameters.order`.
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
@@ -103,21 +103,13 @@ class ViewParameters:
 
 
 def draw(
-    policy: ViewPolicy,
-    *,
-    seed: int,
-    epoch: int,
-    indices: Tensor,
-    view: int,
-    image_height: int,
-    image_width: int,
+    policy: ViewPolicy, keys: Tensor, *, image_height: int, image_width: int
 ) -> ViewParameters:
-    """Draw the parameters of one view for the images `indices`, int64 (N,), on its device.
+    """Draw the parameters of one view for N images, on the device of their keys, int64 (N,).
 
-    A sample's parameters are a function of (seed, epoch, image index, view) alone. Nothing here
-    waits for the device, and all shapes follow from N.
+    A sample's parameters follow from its key alone (`keyed.sample_keys`: seed, epoch, image index,
+    view). Nothing here waits for the device, and all shapes follow from N.
     """
-    keys = sample_keys(indices, seed=seed, epoch=epoch, view=view)
     u = uniforms(keys, _SLOTS)
     top, left, height, width = _crop(policy, u, image_height, image_width)
     low, high = policy.blur_sigma

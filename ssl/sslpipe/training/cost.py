@@ -1,0 +1,106 @@
+"""What a training step costs, counted before it is run, and what the device could do at best."""
+
+import copy
+import itertools
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.func import functional_call
+from torch.utils.flop_counter import FlopCounterMode
+
+from sslpipe.methods.method import Method, Step
+from sslpipe.networks.ranks import alone
+from sslpipe.networks.split_batchnorm import SplitBatchNorm2d
+
+# Numbers kept for each trained weight beside the weight itself and its gradient.
+MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1, "lars": 1}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """flops: floating-point operations of one forward and backward pass of a part of a batch
+    (products and convolutions; a multiplication and an addition are two). weights: bytes of
+    parameters, buffers, gradients and the optimiser's state. activations: bytes kept for the
+    backward pass of a part. The last two together are less than what a training needs at its peak."""
+
+    flops: int
+    weights: int
+    activations: int
+
+    @property
+    def memory(self) -> int:
+        return self.weights + self.activations
+
+
+def cost_of(method: Method, optimizer: str, images: int, sides: list[int]) -> Cost:
+    """Count one pass of `method` for a part of `images` images, without computing anything.
+
+    sides: of the views in pixels, the two global ones first.
+    """
+    method = copy.deepcopy(method).cpu()
+    for module in method.modules():
+        if isinstance(module, SplitBatchNorm2d):
+            module.groups = 1  # costs the same, and is counted in a fraction of the time
+    saved: dict[int, Tensor] = {}  # by storage; the tensor keeps it alive, and so its number unique
+
+    def keep(tensor: Tensor) -> Tensor:
+        saved.setdefault(_storage(tensor), tensor)
+        return tensor
+
+    # Inside this mode tensors have a shape and no content.
+    with (
+        FakeTensorMode(allow_non_fake_inputs=True) as mode,
+        alone(),
+        FlopCounterMode(display=False) as counter,
+    ):
+        state = {
+            name: mode.from_tensor(tensor.detach()).requires_grad_(tensor.requires_grad)
+            for name, tensor in itertools.chain(method.named_parameters(), method.named_buffers())
+        }
+        views = [
+            torch.empty(images, 3, side, side).to(memory_format=torch.channels_last)
+            for side in sides
+        ]
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            output = functional_call(method, state, (views[:2], views[2:], Step(0, 1, 0)))
+        output.loss.backward()
+    for tensor in state.values():
+        saved.pop(_storage(tensor), None)
+    trained = _bytes(p for p in method.parameters() if p.requires_grad)
+    return Cost(
+        flops=counter.get_total_flops(),
+        weights=_bytes(state.values()) + trained * (1 + MOMENTS[optimizer]),
+        activations=sum(tensor.untyped_storage().nbytes() for tensor in saved.values()),
+    )
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def peak_flops(device: torch.device, dtype: torch.dtype | None) -> float:
+    """Floating-point operations a second of a large matrix product in `dtype` (None: float32) on
+    `device`: the yardstick of MFU, measured rather than taken from a data sheet."""
+    side, rounds = (8192, 10) if device.type == "cuda" else (1024, 5)
+    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    best = float("inf")
+    for _ in range(rounds):
+        wait_for(device)
+        start = time.perf_counter()
+        a @ b
+        wait_for(device)
+        best = min(best, time.perf_counter() - start)
+    return 2 * side**3 / best
+
+
+def wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,104 @@
+"""Several processes for one training: started here or by torchrun, and joined in a group."""
+
+import logging
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from sslpipe.errors import Interrupted, UserError
+
+# The first rank alone scores the encoder while training, and the others wait for it. That a rank
+# has died is noticed by the launcher, not by this.
+PATIENCE = timedelta(hours=6)
+LOST = 3  # exit code of a rank that another one has left
+
+
+def launched() -> bool:
+    """Whether this process is one rank of a training (torchrun's variables)."""
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def launch(run: str, count: int) -> None:
+    """Train a run in `count` processes of this command line.
+
+    Raises UserError when one of them fails or is killed; the others are stopped then.
+    """
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    with tempfile.TemporaryDirectory() as folder:
+        others = dict.fromkeys(range(1, count), Std.ALL)  # the first rank speaks for all
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=count,
+            run_id=run,
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            max_restarts=0,
+            logs_specs=DefaultLogsSpecs(log_dir=folder, redirects=others),
+        )
+        try:
+            elastic_launch(config, sys.executable)("-m", "sslpipe", "pretrain", run)
+        except SignalException as stopped:
+            raise Interrupted(int(stopped.sigval)) from None
+        except ChildFailedError as failed:
+            _explain(run, count, failed, Path(folder))
+
+
+def _explain(run: str, count: int, failed: ChildFailedError, folder: Path) -> None:
+    """Raises what this process should end with: for the cause, not for what followed from it."""
+    codes = {rank: failure.exitcode for rank, failure in failed.failures.items()}
+    killed = [rank for rank, code in codes.items() if code < 0]
+    if not killed and 128 + signal.SIGTERM in codes.values():
+        raise Interrupted(signal.SIGTERM)
+    if not killed and codes.get(0) == 1:  # the first rank has said why
+        raise SystemExit(1)
+    rank = killed[0] if killed else failed.get_first_failure()[0]
+    how = signal.Signals(-codes[rank]).name if killed else f"exit code {codes[rank]}"
+    said = [
+        line
+        for log in folder.rglob(f"{failed.failures[rank].local_rank}/stderr.log")
+        for line in log.read_text(errors="replace").splitlines()
+        if line.strip()
+    ]
+    why = f": {said[-1]}" if said and not killed else ""
+    raise UserError(
+        f"{run}: process {rank} of {count} ended with {how}{why}; the others were stopped. "
+        "Run again to go on from the last checkpoint"
+    )
+
+
+@contextmanager
+def group(device: torch.device) -> Iterator[None]:
+    """Join the other ranks, for the time of a training.
+
+    Raises SystemExit when another rank is gone: the launcher says which, and why.
+    """
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=PATIENCE)
+    try:
+        yield
+    except RuntimeError as error:
+        if not _of_a_lost_rank(error):
+            raise
+        raise SystemExit(LOST) from None
+    finally:
+        dist.destroy_process_group()
+
+
+def _of_a_lost_rank(error: RuntimeError) -> bool:
+    """NCCL's errors have a class, gloo's a text."""
+    return isinstance(error, dist.DistError) or "gloo" in str(error)

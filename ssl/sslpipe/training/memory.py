@@ -1,0 +1,78 @@
+"""How much memory there is, how much was used, and what to say when it does not suffice."""
+
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import torch
+from torch import Tensor
+
+from sslpipe.errors import UserError
+from sslpipe.schema import ResolvedRun
+from sslpipe.training.cost import Cost
+
+GIB = 2**30
+# What libraries, kernels' workspaces and a batch's views take beside the counted tensors.
+MARGIN = 2 * GIB
+
+
+def available(device: torch.device) -> int:
+    """Bytes that this process could still take, on the device."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available
+
+
+def peak(device: torch.device) -> int:
+    """The most bytes that this process has held: tensors on a GPU, everything on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def refuse_too_large(run: ResolvedRun, cost: Cost, device: torch.device) -> None:
+    """Raises UserError if what can be counted beforehand already exceeds the memory."""
+    free = available(device)
+    if cost.memory > free:
+        raise UserError(_too_large(run, cost, f"{free / GIB:.1f} GiB are free"))
+
+
+@contextmanager
+def out_of_memory(run: ResolvedRun, cost: Cost) -> Iterator[None]:
+    """Turns an allocation that failed into UserError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(_too_large(run, cost, "the device ran out of memory")) from None
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """torch has a class for a GPU's, and a text for a CPU's."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _too_large(run: ResolvedRun, cost: Cost, state: str) -> str:
+    settings = run.pretrain
+    part = settings.batch_size // settings.accumulate
+    return (
+        f"runs.{run.name}: batch_size {settings.batch_size} at {run.image_size} px needs more than "
+        f"{cost.memory / GIB:.1f} GiB ({cost.activations / GIB:.1f} for {run.backbone}'s activations "
+        f"of {part} images at a time) and {state}; set accumulate: {2 * settings.accumulate} (or more), "
+        "a smaller batch_size, or more gpus"
+    )
+
+
+def placed(images: Tensor, cost: Cost, device: torch.device) -> Tensor:
+    """The corpus (N, S, S, 3) uint8 where it is read from: the GPU's memory if it fits beside the
+    training, else the CPU's."""
+    if device.type == "cpu":
+        return images
+    # The counted tensors are what stays; operations' own outputs come on top.
+    if images.nbytes + 1.5 * cost.memory + MARGIN < available(device):
+        return images.to(device)
+    return images

@@ -1,0 +1,61 @@
+"""One optimiser step: forward and backward over the parts of a batch, then the update."""
+
+import warnings
+from collections.abc import Iterable
+from contextlib import nullcontext
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from sslpipe.methods.method import Method, Step
+from sslpipe.networks.ranks import distributed
+from sslpipe.schema import Pretrain
+from sslpipe.training.batches import Views
+
+
+class OptimizerStep:
+    """Gradients are the mean over a batch's parts and over ranks, clipped if the run says so.
+
+    In fp16 the loss is scaled so that small gradients do not vanish, and a step whose gradients
+    overflow changes no weight (Micikevicius et al. 2018); nothing here waits for the device.
+    """
+
+    def __init__(
+        self, method: Method, optimizer: torch.optim.Optimizer, settings: Pretrain
+    ) -> None:
+        self.method, self.optimizer = method, optimizer
+        self.parts, self.clip_norm = settings.accumulate, settings.clip_norm
+        self.trained = [p for p in method.parameters() if p.requires_grad]
+        device = self.trained[0].device
+        self.scaler = torch.amp.GradScaler(device.type, enabled=method.autocast is torch.float16)
+        self.parallel: nn.Module = method
+        if distributed():
+            here = [device.index] if device.type == "cuda" else None
+            with warnings.catch_warnings():  # the option's new name is unknown to torch below 2.14
+                warnings.simplefilter("ignore", FutureWarning)
+                # Buffers are batch statistics and queues, which the ranks keep alike themselves.
+                self.parallel = DistributedDataParallel(method, here, broadcast_buffers=False)
+
+    def __call__(self, parts: Iterable[tuple[Views, Views]], step: Step) -> tuple[Tensor, Tensor]:
+        """parts: (global views, local views), normalised, for each part of the batch.
+
+        Returns the loss, a scalar on the device, and an embedding to watch (N, d), both detached.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        losses = []
+        for number, (global_views, local_views) in enumerate(parts):
+            last = number == self.parts - 1
+            alone = distributed() and not last
+            with self.parallel.no_sync() if alone else nullcontext():
+                output = self.parallel(global_views, local_views, replace(step, part=number))
+                self.scaler.scale(output.loss / self.parts).backward()
+            losses.append(output.loss.detach())
+        if self.clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.trained, self.clip_norm, foreach=True)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.method.after_step(step)
+        return torch.stack(losses).mean(), output.embedding
