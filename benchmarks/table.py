@@ -1,6 +1,7 @@
 """Rows of results, and their files."""
 
 import csv
+import platform
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import torch
 from tabulate import tabulate
+
+from sslpipe.training.precision import has_bf16
 
 COLUMNS = (
     "benchmark", "case", "subject", "value", "unit", "baseline", "ratio", "device", "versions",
@@ -77,13 +80,27 @@ def versions(packages: Iterable[str]) -> str:
 
 
 def device_label(device: torch.device, threads: int) -> str:
-    return (
-        torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {threads} threads"
-    )
+    """A GPU's name; a CPU's with what decides its speed: instructions, number formats, threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    instructions = torch.backends.cpu.get_cpu_capability()
+    bf16 = "bf16" if has_bf16(device) else "no bf16"
+    return f"{cpu_name()} ({instructions}, {bf16}), {threads} threads"
+
+
+def cpu_name() -> str:
+    """As Linux tells it, without decorations; elsewhere the kind of processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2] for line in lines if line.startswith("model name")]
+    name = models[0] if models else platform.processor() or platform.machine()
+    return " ".join(re.sub(r"\((R|TM)\)|\bCPU\b|@.*", " ", name).split())
 
 
 def slug(label: str) -> str:
-    """`CPU, 2 threads` → `cpu-2-threads`."""
+    """`NVIDIA H100 80GB HBM3` → `nvidia-h100-80gb-hbm3`."""
     return re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")
 
 

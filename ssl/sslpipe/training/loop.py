@@ -208,6 +208,9 @@ def compiles(wanted: str, device: torch.device) -> bool:
 
 def compile_networks(method: Method, wanted: str) -> None:
     """Compile encoders and heads in place; what they are named and hold stays the same."""
+    # Every network and size of view is a graph of its own, and all count against one limit. Past it
+    # some calls of a network would run uncompiled, which autograd refuses where others are compiled.
+    torch._dynamo.config.recompile_limit = 256
     mode = "reduce-overhead" if wanted == "graphs" else "default"
     for network in method.children():
         network.compile(dynamic=False, mode=mode)
