@@ -73,7 +73,7 @@ def test_a_gpu_trains_as_a_cpu(path, method, on_cpu, tmp_path):
 @pytest.mark.parametrize("method", METHODS)
 def test_images_in_host_memory_train_the_same(method, tmp_path, monkeypatch):
     resident = on_gpu(method, tmp_path / "a", compile="never")
-    monkeypatch.setattr(memory, "placed", lambda images, cost, device: images)
+    monkeypatch.setattr(memory, "placed", lambda run, images, cost, device: images)
     streamed = on_gpu(method, tmp_path / "b", compile="never")
     assert (resident.images_on, streamed.images_on) == ("cuda", "cpu")
     expected = resident.state.table()["loss"].tolist()

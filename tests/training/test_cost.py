@@ -126,10 +126,17 @@ def test_running_out_of_memory_is_one_line(error):
         raise RuntimeError("a bug")
 
 
-def test_a_corpus_stays_on_the_cpu_where_it_does_not_fit(monkeypatch):
+def test_a_corpus_stays_on_the_cpu_where_it_does_not_fit(monkeypatch, capsys):
     """The decision only; the copy itself needs a GPU."""
-    images = torch.zeros(10, 4, 4, 3, dtype=torch.uint8)
+    run, images = make_run("byol"), torch.zeros(10, 4, 4, 3, dtype=torch.uint8)
     monkeypatch.setattr(memory, "available", lambda device: memory.MARGIN + 100)
-    assert memory.placed(images, Cost(1, 0, 0), torch.device("cuda")) is images
-    assert memory.placed(images, Cost(1, 0, 0), CPU) is images
+    assert memory.placed(run, images, Cost(1, 0, 0), torch.device("cuda")) is images
+    said = capsys.readouterr().err
+    assert said == (
+        "x: 0.00 GiB of images, 2.0 GiB free on the GPU: kept in host memory and copied batch by batch\n"
+    )
+    assert memory.placed(run, images, Cost(1, 0, 0), CPU) is images
+
+
+def test_every_optimiser_has_its_moments_counted():
     assert cost.MOMENTS.keys() == {"adam", "adamw", "sgd", "lars"}

@@ -32,6 +32,9 @@ RUNS = {
     "moco, ordinary statistics": make_run("moco", settings=SGD | {"bn_groups": 1}),
     "byol": make_run("byol", settings={"lr": 0.3}),
     "byol, in parts": make_run("byol", settings={"lr": 0.3}, accumulate=2, clip_norm=0.5),
+    "simclr, compiled": make_run("simclr", settings=SGD, compile="always"),
+    "moco, compiled": make_run("moco", settings=SGD, compile="always"),
+    "byol, compiled": make_run("byol", settings={"lr": 0.3}, compile="always"),
 }
 
 

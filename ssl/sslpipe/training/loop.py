@@ -77,7 +77,7 @@ def train(
     ):
         # Worker processes cannot use a GPU's memory: there they read from the CPU's.
         if settings.views.workers == 0:
-            images = memory.placed(images, cost, device)
+            images = memory.placed(run, images, cost, device)
         method = method.to(device, memory_format=torch.channels_last).train()
         normalise_across_ranks(method, sync=settings.sync_bn or isinstance(run.settings, MoCo))
         state = take_steps(run, method, images, watched, saved, device)

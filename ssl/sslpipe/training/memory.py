@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sslpipe.errors import UserError
+from sslpipe.progress import say
 from sslpipe.schema import ResolvedRun
 from sslpipe.training.cost import Cost
 
@@ -67,12 +68,17 @@ def _too_large(run: ResolvedRun, cost: Cost, state: str) -> str:
     )
 
 
-def placed(images: Tensor, cost: Cost, device: torch.device) -> Tensor:
+def placed(run: ResolvedRun, images: Tensor, cost: Cost, device: torch.device) -> Tensor:
     """The corpus (N, S, S, 3) uint8 where it is read from: the GPU's memory if it fits beside the
-    training, else the CPU's."""
+    training, else the CPU's. Says which."""
     if device.type == "cpu":
         return images
+    free = available(device)
     # The counted tensors are what stays; operations' own outputs come on top.
-    if images.nbytes + 1.5 * cost.memory + MARGIN < available(device):
-        return images.to(device)
-    return images
+    fits = images.nbytes + 1.5 * cost.memory + MARGIN < free
+    where = "kept there" if fits else "kept in host memory and copied batch by batch"
+    say(
+        f"{run.name}: {images.nbytes / GIB:.2f} GiB of images, {free / GIB:.1f} GiB free on the GPU: "
+        f"{where}"
+    )
+    return images.to(device) if fits else images
