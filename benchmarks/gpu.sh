@@ -14,7 +14,7 @@
 # DEVICE=cpu tries the script itself. The results go to benchmarks/results.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-wheels=${WHEELS:-benchmarks/wheels} device=${DEVICE:-cuda} minutes=${MINUTES:-5}
+wheels=${WHEELS:-benchmarks/wheels} device=${DEVICE:-cuda} minutes=${MINUTES:-3.5}
 export PYTHONPATH=ssl PYTHONUNBUFFERED=1
 
 python -c "
@@ -24,13 +24,14 @@ if sys.argv[1] == 'cuda' and not torch.cuda.is_available():
 print('torch', torch.__version__, '·', torch.cuda.get_device_name() if sys.argv[1] == 'cuda' else 'CPU')
 " "$device"
 
-if ! python -c "import filelock, kornia, pandas, psutil, pydantic, pytest, safetensors, sklearn, tabulate, tqdm, yaml" 2>/dev/null; then
+if ! python -c "import filelock, kornia, lightly, pandas, psutil, pydantic, pytest, safetensors, sklearn, tabulate, tqdm, yaml" 2>/dev/null; then
     [ -d "$wheels" ] || { echo "gpu.sh: packages are missing and there is no folder $wheels" >&2; exit 1; }
     PIP_BREAK_SYSTEM_PACKAGES=1 python -m pip install --quiet --no-index --find-links "$wheels" \
         --requirement benchmarks/gpu-requirements.txt
 fi
 
+# In all less than eight minutes; the benchmark writes its results after each case.
 failed=0
 timeout 180 python -m pytest -q tests/gpu || failed=$?
-python -m benchmarks --device "$device" --minutes "$minutes"
+timeout 270 python -m benchmarks --device "$device" --minutes "$minutes" || failed=$?
 exit "$failed"

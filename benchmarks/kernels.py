@@ -19,14 +19,14 @@ PACKAGES = ("torch", "lightly")
 MOMENTUM = 0.99
 
 
-def run(device: torch.device, threads: int) -> Iterator[Row]:
-    yield from gather(device)
+def run(device: torch.device, threads: int) -> Iterator[list[Row]]:
+    yield gather(device)
     network = build_backbone("resnet50").to(device)
-    yield from moving_average(network, device)
+    yield moving_average(network, device)
     for parameter in network.parameters():
         parameter.grad = 1e-3 * torch.randn_like(parameter)
     for name in ("sgd", "adam"):
-        yield from optimiser(name, network, device)
+        yield optimiser(name, network, device)
 
 
 def gather(device: torch.device, count: int = 4096, batch: int = 256) -> list[Row]:
@@ -34,7 +34,7 @@ def gather(device: torch.device, count: int = 4096, batch: int = 256) -> list[Ro
     images = torch.randint(0, 256, (count, 96, 96, 3), dtype=torch.uint8, device=device)
     batches = itertools.cycle(torch.randperm(count, device=device).split(batch))
     subjects = {
-        "index_select": lambda: images.index_select(0, next(batches)),
+        "sslpipe, index_select": lambda: images.index_select(0, next(batches)),
         "x[indices]": lambda: images[next(batches)],
     }
     rates = median_rates(subjects, batch, device, seconds=0.2)

@@ -19,7 +19,7 @@ BANK, QUERIES, DIMENSION, K = 50_000, 10_000, 512, 20
 TIE = 1e-6
 
 
-def run(device: torch.device, threads: int) -> Iterator[Row]:
+def run(device: torch.device, threads: int) -> Iterator[list[Row]]:
     bank, queries = features(BANK, 1), features(QUERIES, 2)
     found: dict[str, np.ndarray] = {}
     on_device = bank.to(device), queries.to(device)
@@ -50,10 +50,11 @@ def run(device: torch.device, threads: int) -> Iterator[Row]:
         subjects["faiss"] = by_faiss
     case = f"{QUERIES} queries, {BANK} rows, D = {DIMENSION}, k = {K}"
     rates = median_rates(subjects, QUERIES, device, rounds=3)
-    yield from compared(case, rates, "queries/s", "scikit-learn")
     best = exact(bank, queries)
-    for name, index in found.items():
-        yield Row(case, name, differing(bank, queries, index, best), "queries differing")
+    yield compared(case, rates, "queries/s", "scikit-learn") + [
+        Row(case, name, differing(bank, queries, index, best), "queries differing")
+        for name, index in found.items()
+    ]
 
 
 def features(count: int, seed: int) -> Tensor:

@@ -20,9 +20,9 @@ COUNT, SIDE = 100, 96
 SOURCES = (256, 500)  # pixels: a small photograph, and a usual one of a data set
 
 
-def run(device: torch.device, threads: int) -> Iterator[Row]:
+def run(device: torch.device, threads: int) -> Iterator[list[Row]]:
     for source in SOURCES:
-        yield from packing([jpeg(image) for image in pictures(COUNT, source)], source)
+        yield packing([jpeg(image) for image in pictures(COUNT, source)], source)
 
 
 def packing(files: list[bytes], source: int) -> list[Row]:

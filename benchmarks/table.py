@@ -18,6 +18,8 @@ COLUMNS = (
     "benchmark", "case", "subject", "value", "unit", "baseline", "ratio", "device", "versions",
     "date",
 )  # fmt: skip
+# How the names of sslpipe's own subjects begin; "batched" are its views.
+OWN = ("sslpipe", "batched")
 
 
 @dataclass(frozen=True)
@@ -113,16 +115,34 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def write(path: Path, rows: list[dict[str, str]]) -> None:
-    """`path`, a CSV, and the same as Markdown beside it."""
+    """`path`, a CSV, and as Markdown beside it: first how many times as fast sslpipe is, then all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    path.with_suffix(".md").write_text(markdown(rows) + "\n")
+    path.with_suffix(".md").write_text(f"{summary(rows)}\n\n{markdown(rows)}\n")
+
+
+def summary(rows: list[dict[str, str]]) -> str:
+    """A Markdown table of what is sslpipe's own and has something to be compared with."""
+    cells = [
+        (row["benchmark"], row["case"], row["subject"], f"{row['value']} {row['unit']}",
+         row["baseline"], row["ratio"])
+        for row in rows
+        if row["ratio"] and row["subject"].startswith(OWN)
+    ]  # fmt: skip
+    columns = ("benchmark", "case", "subject", "measured", "against", "times as fast")
+    return _pipe(cells, columns, right=("measured", "times as fast"))
 
 
 def markdown(rows: list[dict[str, str]]) -> str:
     cells = [[row[column] for column in COLUMNS] for row in rows]
-    right = ["right" if column in ("value", "ratio") else "left" for column in COLUMNS]
-    return tabulate(cells, COLUMNS, "pipe", colalign=right if rows else None, disable_numparse=True)
+    return _pipe(cells, COLUMNS, right=("value", "ratio"))
+
+
+def _pipe(cells: list, columns: tuple[str, ...], *, right: tuple[str, ...]) -> str:
+    align = ["right" if column in right else "left" for column in columns]
+    return tabulate(
+        cells, columns, "pipe", colalign=align if cells else None, disable_numparse=True
+    )

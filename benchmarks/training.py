@@ -22,6 +22,7 @@ from sslpipe.methods.method import Step
 from sslpipe.schema import ResolvedRun
 from sslpipe.training import loop
 from sslpipe.training.checkpoint import RunState
+from sslpipe.training.compilation import compile_networks, compiles
 from sslpipe.training.cost import peak_flops
 from sslpipe.training.optimizers import build_optimizer
 from sslpipe.training.precision import arithmetic, autocast_dtype, has_bf16
@@ -40,14 +41,14 @@ QUEUE, GROUPS = 256, 8
 OURS, CEILING = "sslpipe", "synthetic input"
 
 
-def run(device: torch.device, threads: int) -> Iterator[Row]:
+def run(device: torch.device, threads: int) -> Iterator[list[Row]]:
     peak = peak_flops(device, autocast_dtype("auto", device))
     if device.type == "cuda":
         yield from at_96_pixels(device, peak)
     yield from beside_lightly(device, threads, peak)
 
 
-def at_96_pixels(device: torch.device, peak: float) -> Iterator[Row]:
+def at_96_pixels(device: torch.device, peak: float) -> Iterator[list[Row]]:
     """The study's backbones, against the ceiling. One turn each: to compile takes longest."""
     images = pictures(20_480, 96)
     cases = [("resnet50", "simclr"), ("resnet101", "moco"), ("resnet50", "byol")]
@@ -58,10 +59,10 @@ def at_96_pixels(device: torch.device, peak: float) -> Iterator[Row]:
             trained = with_settings(trained, bn_groups=GROUPS)
         ours = Ours(trained, images, device, peak)
         subjects = {OURS: ours, CEILING: synthetic(trained, device)}
-        yield from in_turns(trained, subjects, CEILING, rounds=0)
+        yield in_turns(trained, subjects, CEILING, rounds=0)
 
 
-def beside_lightly(device: torch.device, threads: int, peak: float) -> Iterator[Row]:
+def beside_lightly(device: torch.device, threads: int, peak: float) -> Iterator[list[Row]]:
     """On a CPU a turn is a few steps, so that all of it takes minutes where there is no bf16 either."""
     on_gpu = device.type == "cuda"
     for side, method in product((32, 64), NAMES):
@@ -79,7 +80,7 @@ def beside_lightly(device: torch.device, threads: int, peak: float) -> Iterator[
             if installed("lightly"):
                 workers = os.cpu_count() if on_gpu else threads
                 subjects |= lightly(trained, images, Path(folder, "images"), device, workers)
-            yield from in_turns(trained, subjects, "lightly", rounds=0 if on_gpu else ROUNDS)
+            yield in_turns(trained, subjects, "lightly", rounds=0 if on_gpu else ROUNDS)
 
 
 def make_run(method: str, backbone: str, side: int, *, batch: int, epochs: int) -> ResolvedRun:
@@ -140,8 +141,8 @@ def synthetic(run: ResolvedRun, device: torch.device) -> Callable[[], float]:
     """A function that does sslpipe's steps on a fixed batch and returns images a second."""
     method = loop.build_method(run, autocast_dtype("auto", device))
     method = method.to(device, memory_format=torch.channels_last).train()
-    if loop.compiles(run.pretrain.compile, device):
-        loop.compile_networks(method, run.pretrain.compile)
+    if compiles(run.pretrain.compile, device):
+        compile_networks(method, run.pretrain.compile)
     optimizer_step = OptimizerStep(method, build_optimizer(method, run.settings), run.pretrain)
     batch, side = run.pretrain.batch_size, run.image_size
     views = [
@@ -181,7 +182,7 @@ def lightly(
 
 def in_turns(
     run: ResolvedRun, subjects: dict[str, Callable[[], float]], baseline: str, *, rounds: int
-) -> Iterator[Row]:
+) -> list[Row]:
     """Images a second of all subjects; of sslpipe also data-wait and FLOP utilisation.
 
     rounds: after one that warms up; with 0 that one counts.
@@ -189,7 +190,9 @@ def in_turns(
     case = f"{NAMES[run.method]} {BACKBONES[run.backbone]} {run.image_size} px"
     turns = take_turns(subjects, rounds)
     rates = {name: statistics.median(found) for name, found in turns.items()}
-    yield from compared(case, rates, "images/s", baseline)
     ours = subjects[OURS]
-    yield Row(case, f"{OURS}, data wait", 100 * statistics.median(ours.waits[-rounds:]), "%")
-    yield Row(case, f"{OURS}, MFU", 100 * statistics.median(ours.utilisations[-rounds:]), "%")
+    return [
+        *compared(case, rates, "images/s", baseline),
+        Row(case, f"{OURS}, data wait", 100 * statistics.median(ours.waits[-rounds:]), "%"),
+        Row(case, f"{OURS}, MFU", 100 * statistics.median(ours.utilisations[-rounds:]), "%"),
+    ]

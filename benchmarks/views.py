@@ -21,12 +21,12 @@ PACKAGES = ("torch", "torchvision", "kornia", "lightly", "pillow")
 SIDES = (32, 64, 96)
 
 
-def run(device: torch.device, threads: int) -> Iterator[Row]:
+def run(device: torch.device, threads: int) -> Iterator[list[Row]]:
     for side in SIDES:
         if device.type == "cuda":
-            yield from on_gpu(side, device)
+            yield on_gpu(side, device)
         else:
-            yield from on_one_core(side)
+            yield on_one_core(side)
 
 
 def on_one_core(side: int, batch: int = 128) -> list[Row]:

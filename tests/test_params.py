@@ -80,6 +80,21 @@ MISTAKES = [
     ("datasets.digits.source", None, "datasets.digits.source: "),
     ("runs", None, "runs: input should be a valid dictionary"),
     ("evaluate.knn.k", 0, "evaluate.knn.k: input should be greater than or equal to 1 (got 0)"),
+    ("pretrain.accumulate", 3, "batch_size 128 must be a multiple of accumulate 3 × gpus 1"),
+    ("pretrain.gpus", 3, "batch_size 128 must be a multiple of accumulate 1 × gpus 3"),
+    ("pretrain.gpus", 8, "runs.moco_resnet18: bn_groups 4 must be 1 or a multiple of gpus 8"),
+    ("pretrain.accumulate", 32, "batch_size 128 must be a multiple of accumulate 32 × bn_groups 4"),
+    (
+        "runs.random_resnet18",
+        {
+            "method": "simclr",
+            "backbone": "resnet18",
+            "corpus": "base",
+            "accumulate": 2,
+            "compile": "graphs",
+        },
+        "runs.random_resnet18: compile: graphs does not go with accumulate 2",
+    ),
 ]
 
 

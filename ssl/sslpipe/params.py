@@ -208,6 +208,9 @@ def _run_disagreements(params: Params, name: str) -> Iterator[str]:
             f"runs.{name}: batch_size {batch} must be a multiple of accumulate {parts} × gpus {gpus}, "
             "with at least 2 images for each"
         )
+    if parts > 1 and run.pretrain.compile == "graphs":
+        # A graph's second backward pass would overwrite the gradients of the first.
+        yield f"runs.{name}: compile: graphs does not go with accumulate {parts}"
     if isinstance(run.settings, MoCo):
         groups, queue = run.settings.bn_groups, run.settings.queue
         if batch % (parts * groups) or batch // (parts * groups) < 2:

@@ -18,6 +18,7 @@ from sslpipe.training.energy import EnergyMeter
 from sslpipe.training.launch import group
 from sslpipe.training.optimizers import build_optimizer, set_lr
 from sslpipe.training.step import OptimizerStep
+from sslpipe.training.waiting import Waiting
 
 CUDA = torch.device("cuda", 0)
 SGD = {"optimizer": "sgd", "lr": 0.05, "lr_scaling": "none"}
@@ -103,7 +104,7 @@ def test_no_step_waits_for_the_device(method, optimizer):
             torch.cuda.set_sync_debug_mode("error" if number >= 2 else "default")
             try:
                 set_lr(optimizer, 0.1)
-                step([loop.next_part(views, CUDA, [])], Step(number, 9, 0))
+                step([loop.next_part(views, CUDA, Waiting(CUDA))], Step(number, 9, 0))
             finally:
                 torch.cuda.set_sync_debug_mode("default")
 

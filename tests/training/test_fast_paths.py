@@ -42,7 +42,9 @@ FAST = {
 def losses_of(run, folder):
     """The loss of each step."""
     losses = []
-    with pytest.MonkeyPatch.context() as patch:
+    # Else what does not fit the compiler's limit would silently run without it.
+    strictly = torch._dynamo.config.patch(fail_on_recompile_limit_hit=True)
+    with strictly, pytest.MonkeyPatch.context() as patch:
 
         class Noting(loop.OptimizerStep):
             def __call__(self, parts, step):
@@ -54,8 +56,6 @@ def losses_of(run, folder):
         # Small enough that no step overflows: a skipped step is another curve.
         patch.setattr(torch.amp, "GradScaler", partial(torch.amp.GradScaler, init_scale=64.0))
         patch.setattr(loop, "build_backbone", small_backbone)
-        # Else what does not fit the compiler's limit would silently run without it.
-        patch.setattr(torch._dynamo.config, "fail_on_recompile_limit_hit", True)
         dtypes = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
         train(run, folder, autocast=dtypes[run.pretrain.precision])
     return losses

@@ -5,6 +5,7 @@ import signal
 
 import pandas as pd
 import pytest
+import torch
 from safetensors.torch import save
 from small_runs import SETTINGS, TIMES, make_run, small_backbone, train
 
@@ -59,6 +60,24 @@ def test_interrupted_by_a_signal(method, tmp_path, monkeypatch):
     assert_same(actual, expected)
     assert actual.state.resumed == 4
     assert actual.state.table()["resumed"].tolist() == [1, 1]
+
+
+def test_resumed_in_another_number_format(tmp_path, monkeypatch):
+    """As `precision: auto` does on another device."""
+    run, after_step = make_run("simclr"), loop.METHODS["simclr"].after_step
+    formats = [None, torch.float16, torch.bfloat16, None]
+    for stop_at, autocast in enumerate(formats[:-1]):
+
+        def interrupt(self, step, stop_at=stop_at):
+            after_step(self, step)
+            if step.index == stop_at:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        monkeypatch.setattr(loop.METHODS["simclr"], "after_step", interrupt)
+        with pytest.raises(Interrupted):
+            train(run, tmp_path, autocast=autocast)
+    trained = train(run, tmp_path, autocast=formats[-1])
+    assert trained.state.resumed == 3 and trained.state.step == 10
 
 
 def test_killed_between_checkpoints(tmp_path, monkeypatch):

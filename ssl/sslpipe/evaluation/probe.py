@@ -1,8 +1,9 @@
 """Linear probes on frozen features: every (learning rate, weight decay) of a grid in one pass.
 
 Heads are stacked in one (G, C, D) tensor, so that a step reads its features once and makes one
-matrix product with G*C outputs. torch's own optimisers do the update, one parameter group a head,
-on views of that tensor: each head gets exactly what it would get if it were trained alone.
+matrix product with G*C outputs. torch's own optimisers do the update, one parameter group for each
+learning rate, on views of that tensor; weight decay is done here, so that cells which differ in
+nothing else share a group. Each head gets what it would get if it were trained alone.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sslpipe.evaluation.knn import full_float32
 
 OPTIMIZERS = {
     "adam": torch.optim.Adam,  # weight decay is L2 in the gradient (Kingma & Ba 2015)
-    "adamw": torch.optim.AdamW,  # weight decay is decoupled (Loshchilov & Hutter 2019)
-    "sgd": torch.optim.SGD,  # momentum 0.9, weight decay is L2 in the gradient
+    "adamw": torch.optim.Adam,  # weight decay is decoupled (Loshchilov & Hutter 2019)
+    "sgd": partial(torch.optim.SGD, momentum=0.9),  # weight decay is L2 in the gradient
 }
 # Of the largest deviation: a dimension below it is rounding noise and must not be blown up to 1.
 DEVIATION_FLOOR = 1e-6
@@ -88,7 +90,10 @@ def fit_probes(
     dimension = features.shape[1]
     weight = features.new_zeros(len(cells), classes, dimension, dtype=torch.float32)
     bias = features.new_zeros(len(cells), classes, dtype=torch.float32)
-    update, heads = _optimizer(optimizer, weight, bias, cells)
+    # Made once, as views of the heads are.
+    weight_gradient, bias_gradient = torch.empty_like(weight), torch.empty_like(bias)
+    update = _optimizer(optimizer, weight, bias, weight_gradient, bias_gradient, cells)
+    decays = [(cell, decay) for cell, (_, decay) in enumerate(cells) if decay]
     batches_an_epoch = math.ceil(len(features) / batch_size)
     steps = epochs * batches_an_epoch
 
@@ -100,11 +105,13 @@ def fit_probes(
             gradient = _logits(weight, bias, x).softmax(dim=2)
             gradient[torch.arange(len(x), device=x.device), :, target] -= 1
             gradient /= len(x)
-            weight_gradient = (gradient.flatten(1).T @ x).view_as(weight)
-            bias_gradient = gradient.sum(0)
-            for cell, (head_weight, head_bias) in enumerate(heads):
-                head_weight.grad = weight_gradient[cell]
-                head_bias.grad = bias_gradient[cell]
+            torch.mm(gradient.flatten(1).T, x, out=weight_gradient.view(-1, dimension))
+            torch.sum(gradient, 0, out=bias_gradient)
+            for cell, decay in decays:
+                if optimizer == "adamw":
+                    weight[cell] *= 1 - cosine(cells[cell][0], step, steps) * decay
+                else:
+                    weight_gradient[cell].add_(weight[cell], alpha=decay)
             for group in update.param_groups:
                 group["lr"] = cosine(group["base_lr"], step, steps)
             update.step()
@@ -122,17 +129,24 @@ def _logits(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
 
 
 def _optimizer(
-    name: str, weight: Tensor, bias: Tensor, cells: Sequence[tuple[float, float]]
-) -> tuple[torch.optim.Optimizer, list[tuple[nn.Parameter, nn.Parameter]]]:
-    """An optimiser of views into the stacked tensors, and those views head by head."""
-    heads = [(nn.Parameter(w), nn.Parameter(b)) for w, b in zip(weight, bias, strict=True)]
-    groups = []
-    for (head_weight, head_bias), (lr, weight_decay) in zip(heads, cells, strict=True):
-        groups.append({"params": [head_weight], "base_lr": lr, "weight_decay": weight_decay})
-        groups.append({"params": [head_bias], "base_lr": lr, "weight_decay": 0.0})
-    extra = {"momentum": 0.9} if name == "sgd" else {}
+    name: str,
+    weight: Tensor,
+    bias: Tensor,
+    weight_gradient: Tensor,
+    bias_gradient: Tensor,
+    cells: Sequence[tuple[float, float]],
+) -> torch.optim.Optimizer:
+    """Of views into the stacked tensors, whose gradients are views of the stacked gradients."""
+    groups: dict[float, list[Tensor]] = {}
+    for cell, (lr, _) in enumerate(cells):
+        for stacked, gradient in ((weight, weight_gradient), (bias, bias_gradient)):
+            head = stacked[cell].detach()
+            head.grad = gradient[cell]
+            groups.setdefault(lr, []).append(head)
     # Fused: one pass over memory, several times faster than the loop for wide heads.
-    return OPTIMIZERS[name](groups, lr=0.0, fused=True, **extra), heads
+    return OPTIMIZERS[name](
+        [{"params": heads, "base_lr": lr} for lr, heads in groups.items()], lr=0.0, fused=True
+    )
 
 
 def _batches(images: int, batches: int, epochs: int, seed: int) -> Iterator[Tensor]:

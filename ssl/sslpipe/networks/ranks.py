@@ -6,10 +6,15 @@ that joining the ranks' tensors in their order gives the batch back.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+# The first rank alone scores the encoder while training, and the others wait for it. That a rank
+# has died is noticed by the launcher, not by this.
+PATIENCE = timedelta(hours=6)
 
 _alone = False
 
@@ -52,7 +57,7 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> Tensor:
-        gradient = gradient.contiguous()
+        gradient = gradient.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(gradient)
         return gradient[dist.get_rank()]
 

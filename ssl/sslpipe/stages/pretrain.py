@@ -41,15 +41,17 @@ def run(params: Params, layout: Layout, name: str) -> None:
         watch(layout, name, resolved.pretrain.online.bank)
         for name in resolved.pretrain.online.datasets
     ]
+    rank = int(os.environ["RANK"]) if launched() else 0
     if not resolved.trained:
+        if rank > 0:  # there is nothing to share
+            return
         encoder = build_encoder(resolved).eval()
         history = untrained_history(resolved, encoder, watched)
         write_outputs(layout, resolved, encoder, history, about(resolved, corpus))
         return
     gpus = resolved.pretrain.gpus
     if launched():
-        rank, local_rank = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", 0))
-        device = device_of(visible_devices(), local_rank)
+        device = device_of(visible_devices(), int(os.environ.get("LOCAL_RANK", 0)))
         with group(device):
             pretrain(layout, resolved, corpus, watched, device, lead=rank == 0)
         return
@@ -79,10 +81,14 @@ def pretrain(
         many = f"{ranks()} × " if ranks() > 1 else ""
         precision = NAMES[autocast]
         say(f"{run.name}: {len(images)} images, {many}{device_name(device)}, {precision}")
+        peak = peak_flops(device, autocast)
         trained = train(run, images, watched, state, device=device, autocast=autocast)
         if lead:
-            report = about(run, corpus) | measured(trained, run, device, autocast, len(images))
+            report = about(run, corpus) | measured(
+                trained, run, device, autocast, len(images), peak
+            )
             write_outputs(layout, run, trained.encoder, trained.state.table(), report)
+            say(f"{run.name}: {in_short(report)}")
             state.clear()
 
 
@@ -153,11 +159,11 @@ def measured(
     device: torch.device,
     autocast: torch.dtype | None,
     images: int,
+    peak: float,
 ) -> dict[str, Any]:
     """What the training took. mfu: its floating-point operations a second, of convolutions and
-    matrix products, as a share of what a large matrix product reaches on the same devices."""
+    matrix products, as a share of `peak`, what a large matrix product reaches on the same devices."""
     state, clock = trained.state, trained.state.clock
-    peak = peak_flops(device, autocast)
     part = run.pretrain.batch_size // (run.pretrain.accumulate * ranks())
     flops_per_image = trained.cost.flops / part
     speed = clock.images_per_s
@@ -182,6 +188,19 @@ def measured(
         "resumed": state.resumed,
         "final_loss": state.history[-1]["loss"],
     }
+
+
+def in_short(report: dict[str, Any]) -> str:
+    """One line of `measured`."""
+    memory = f"{report['peak_memory_bytes'] / 2**30:.1f} GiB at most"
+    if report["images_per_s"] is None:
+        return memory
+    energy = report["energy_joules"]
+    return (
+        f"{report['images_per_s']:.0f} images/s for {report['train_seconds']:.0f} s, "
+        f"MFU {report['mfu']:.0%}, {report['data_wait']:.1%} waiting for views, {memory}"
+        + (f", {energy / 3600:.1f} Wh" if energy is not None else "")
+    )
 
 
 def write_outputs(

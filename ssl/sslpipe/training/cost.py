@@ -87,17 +87,22 @@ def _bytes(tensors: Iterable[Tensor]) -> int:
 
 
 def peak_flops(device: torch.device, dtype: torch.dtype | None) -> float:
-    """Floating-point operations a second of a large matrix product in `dtype` (None: float32) on
-    `device`: the yardstick of MFU, measured rather than taken from a data sheet."""
+    """Floating-point operations a second of a large matrix product in `dtype` (None: float32, on a GPU
+    TF32, which is what convolutions take) on `device`: the yardstick of MFU, measured rather than
+    taken from a data sheet."""
     side, rounds = (8192, 10) if device.type == "cuda" else (1024, 5)
     a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     best = float("inf")
+    before = torch.get_float32_matmul_precision()
+    tf32 = device.type == "cuda" and torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
     for _ in range(rounds):
         wait_for(device)
         start = time.perf_counter()
         a @ b
         wait_for(device)
         best = min(best, time.perf_counter() - start)
+    torch.set_float32_matmul_precision(before)
     return 2 * side**3 / best
 
 

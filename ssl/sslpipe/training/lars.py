@@ -19,7 +19,7 @@ class LARS(torch.optim.Optimizer):
         super().__init__(groups, {"lr": lr, "weight_decay": 0.0, "adapt": True})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self) -> None:
         for group in self.param_groups:
             weights = [w for w in group["params"] if w.grad is not None]
             if not weights:

@@ -7,7 +7,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -18,11 +17,11 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from sslpipe.errors import Interrupted, UserError
+from sslpipe.networks.ranks import PATIENCE
 
-# The first rank alone scores the encoder while training, and the others wait for it. That a rank
-# has died is noticed by the launcher, not by this.
-PATIENCE = timedelta(hours=6)
 LOST = 3  # exit code of a rank that another one has left
+# A rank that was asked to stop may be compiling or scoring the encoder before it can save its state.
+SECONDS_TO_STOP = 600
 
 
 def launched() -> bool:
@@ -35,7 +34,10 @@ def launch(run: str, count: int) -> None:
 
     Raises UserError when one of them fails or is killed; the others are stopped then.
     """
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    for noisy in ("agent.server.api", "multiprocessing.api"):
+        logging.getLogger(f"torch.distributed.elastic.{noisy}").setLevel(logging.CRITICAL)
+    # An environment variable, as older releases have no such option.
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SECONDS_TO_STOP))
     with tempfile.TemporaryDirectory() as folder:
         others = dict.fromkeys(range(1, count), Std.ALL)  # the first rank speaks for all
         config = LaunchConfig(
@@ -45,6 +47,7 @@ def launch(run: str, count: int) -> None:
             run_id=run,
             rdzv_backend="c10d",
             rdzv_endpoint="localhost:0",
+            local_addr="127.0.0.1",  # else found by a host name, which not every machine can resolve
             max_restarts=0,
             logs_specs=DefaultLogsSpecs(log_dir=folder, redirects=others),
         )
@@ -58,21 +61,21 @@ def launch(run: str, count: int) -> None:
 
 def _explain(run: str, count: int, failed: ChildFailedError, folder: Path) -> None:
     """Raises what this process should end with: for the cause, not for what followed from it."""
+    # In the order in which they were noticed: those that were stopped because of it come later.
     codes = {rank: failure.exitcode for rank, failure in failed.failures.items()}
-    killed = [rank for rank, code in codes.items() if code < 0]
-    if not killed and 128 + signal.SIGTERM in codes.values():
-        raise Interrupted(signal.SIGTERM)
-    if not killed and codes.get(0) == 1:  # the first rank has said why
+    rank = next((rank for rank, code in codes.items() if code != LOST), min(codes))
+    if (code := codes[rank]) - 128 in (signal.SIGTERM, signal.SIGINT):
+        raise Interrupted(code - 128)
+    if rank == 0 and code == 1:  # the first rank has said why
         raise SystemExit(1)
-    rank = killed[0] if killed else failed.get_first_failure()[0]
-    how = signal.Signals(-codes[rank]).name if killed else f"exit code {codes[rank]}"
+    how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     said = [
         line
         for log in folder.rglob(f"{failed.failures[rank].local_rank}/stderr.log")
         for line in log.read_text(errors="replace").splitlines()
         if line.strip()
     ]
-    why = f": {said[-1]}" if said and not killed else ""
+    why = f" ({said[-1].removeprefix('sslpipe: ')})" if said and code > 0 else ""
     raise UserError(
         f"{run}: process {rank} of {count} ended with {how}{why}; the others were stopped. "
         "Run again to go on from the last checkpoint"

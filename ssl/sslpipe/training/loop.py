@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -18,9 +19,10 @@ from sslpipe.progress import StepBar, say
 from sslpipe.schema import MoCo, ResolvedRun
 from sslpipe.seeds import seed_of
 from sslpipe.training import memory
-from sslpipe.training.batches import Plan, as_input, build_views, views_of_epoch
+from sslpipe.training.batches import Plan, Views, as_input, build_views, views_of_epoch
 from sslpipe.training.checkpoint import RunState
-from sslpipe.training.cost import Cost, cost_of, wait_for
+from sslpipe.training.compilation import compile_networks, compiles
+from sslpipe.training.cost import Cost, cost_of
 from sslpipe.training.energy import EnergyMeter
 from sslpipe.training.monitor import collapsed
 from sslpipe.training.online import Watched, online_scores
@@ -30,6 +32,7 @@ from sslpipe.training.schedules import peak_lr, warmup_cosine
 from sslpipe.training.signals import Agreement, stop_signals
 from sslpipe.training.state import TrainingState
 from sslpipe.training.step import OptimizerStep
+from sslpipe.training.waiting import Waiting
 
 # Reading a loss waits for the device, so on a GPU it is done once in so many steps.
 STEPS_PER_READING = {"cpu": 1, "cuda": 50}
@@ -66,6 +69,7 @@ def train(
     settings = run.pretrain
     refuse_misfits(run, len(images))
     method = build_method(run, autocast)
+    normalise_across_ranks(method, sync=settings.sync_bn or isinstance(run.settings, MoCo))
     part = settings.batch_size // (settings.accumulate * ranks())
     local_size = settings.views.local_size or run.image_size
     sides = [run.image_size] * 2 + [local_size] * settings.views.local
@@ -79,7 +83,6 @@ def train(
         if settings.views.workers == 0:
             images = memory.placed(run, images, cost, device)
         method = method.to(device, memory_format=torch.channels_last).train()
-        normalise_across_ranks(method, sync=settings.sync_bn or isinstance(run.settings, MoCo))
         state = take_steps(run, method, images, watched, saved, device)
         return Trained(method.encoder.eval(), state, cost, images.device.type)
 
@@ -97,7 +100,9 @@ def take_steps(
     compiled = compiles(settings.compile, device)
     if compiled:
         compile_networks(method, settings.compile)
-    multicrop = build_views(settings.views, run.image_size, compiled=compiled)
+    # Worker processes make views on the CPU, and each would compile its own.
+    compiled_views = compiled and settings.views.workers == 0
+    multicrop = build_views(settings.views, run.image_size, compiled=compiled_views)
     optimizer = build_optimizer(method, run.settings)
     optimizer_step = OptimizerStep(method, optimizer, settings)
     plan = Plan(
@@ -112,9 +117,10 @@ def take_steps(
     if (checkpoint := saved.load(device)) is not None:
         state = TrainingState.from_checkpoint(checkpoint, method, optimizer, optimizer_step.scaler)
         say(f"{run.name}: resumed at step {state.step} of {steps}")
+    del checkpoint  # a copy of all weights
     last_save = time.monotonic()
     warm_at = state.step + (WARM_UP_STEPS if compiled or device.type == "cuda" else 0)
-    agreement, meter = Agreement(), EnergyMeter(device)
+    agreement, meter, waiting = Agreement(), EnergyMeter(device), Waiting(device)
 
     with stop_signals() as stop, StepBar(run.name, steps, state.step) as bar:
         while state.step < steps:
@@ -130,8 +136,7 @@ def take_steps(
             )
             for _ in range(done, plan.steps):
                 started = time.perf_counter()
-                waits: list[float] = []
-                parts = (next_part(views, device, waits) for _ in range(settings.accumulate))
+                parts = (next_part(views, device, waiting) for _ in range(settings.accumulate))
                 lr = lrs[state.step]
                 set_lr(optimizer, lr)
                 loss, embedding = optimizer_step(parts, Step(state.step, steps, settings.seed))
@@ -143,18 +148,17 @@ def take_steps(
                 stopped, asked = agreement.hear(stop.number, lead and overdue)
                 save_due = asked or stopped != 0 or state.step == steps
                 reading_due = len(state.losses) >= STEPS_PER_READING[device.type]
-                if (reading_due or epoch_ends or save_due) and not math.isfinite(
-                    state.read_losses()
-                ):
-                    refuse_divergence(run.name, state, saved)
-                if state.step == warm_at:
-                    wait_for(device)
+                waited = 0.0
+                if reading_due or epoch_ends or save_due or state.step == warm_at:
+                    if not math.isfinite(state.read_losses()):
+                        refuse_divergence(run.name, state, saved)
+                    waited = waiting.read()
                 took = time.perf_counter() - started
                 if state.step <= warm_at:
                     state.warm_up += took
                 else:
                     for clock in (state.clock, state.epoch_clock):
-                        clock.add(took, sum(waits), settings.batch_size)
+                        clock.add(took, waited, settings.batch_size)
                 bar.step()
 
                 if epoch_ends or save_due:
@@ -177,11 +181,12 @@ def take_steps(
     return state
 
 
-def next_part(views, device: torch.device, waits: list[float]) -> tuple[list, list]:
-    """The next part's global and local views, normalised; notes the seconds this took."""
-    started = time.perf_counter()
-    global_views, local_views = (as_input(some, device) for some in next(views))
-    waits.append(time.perf_counter() - started)
+def next_part(
+    views: Iterator[tuple[Views, Views]], device: torch.device, waiting: Waiting
+) -> tuple[Views, Views]:
+    """The next part's global and local views, normalised, on the device."""
+    with waiting.measured():
+        global_views, local_views = (as_input(some, device) for some in next(views))
     return global_views, local_views
 
 
@@ -199,21 +204,6 @@ def evaluate_online(
             device=device,
             autocast=method.autocast,
         )
-
-
-def compiles(wanted: str, device: torch.device) -> bool:
-    """A CPU's kernels gain nothing from a compiler that takes a minute."""
-    return wanted in ("always", "graphs") or (wanted == "auto" and device.type == "cuda")
-
-
-def compile_networks(method: Method, wanted: str) -> None:
-    """Compile encoders and heads in place; what they are named and hold stays the same."""
-    # Every network and size of view is a graph of its own, and all count against one limit. Past it
-    # some calls of a network would run uncompiled, which autograd refuses where others are compiled.
-    torch._dynamo.config.recompile_limit = 256
-    mode = "reduce-overhead" if wanted == "graphs" else "default"
-    for network in method.children():
-        network.compile(dynamic=False, mode=mode)
 
 
 def batch_statistics(method: Method) -> list[Tensor]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sslpipe.errors import UserError
+from sslpipe.networks.ranks import ranks
 from sslpipe.progress import say
 from sslpipe.schema import ResolvedRun
 from sslpipe.training.cost import Cost
@@ -59,7 +60,7 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 def _too_large(run: ResolvedRun, cost: Cost, state: str) -> str:
     settings = run.pretrain
-    part = settings.batch_size // settings.accumulate
+    part = settings.batch_size // (settings.accumulate * ranks())
     return (
         f"runs.{run.name}: batch_size {settings.batch_size} at {run.image_size} px needs more than "
         f"{cost.memory / GIB:.1f} GiB ({cost.activations / GIB:.1f} for {run.backbone}'s activations "

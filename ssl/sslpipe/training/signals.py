@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
-from sslpipe.networks.ranks import distributed
+from sslpipe.networks.ranks import PATIENCE, distributed
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Agreement:
     """
 
     def __init__(self) -> None:
-        self._group = dist.new_group(backend="gloo") if distributed() else None
+        self._group = dist.new_group(backend="gloo", timeout=PATIENCE) if distributed() else None
         self._asked: tuple[dist.Work, torch.Tensor] | None = None
 
     def hear(self, stop: int, save: bool) -> tuple[int, bool]:

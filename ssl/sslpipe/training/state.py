@@ -112,7 +112,9 @@ class TrainingState:
         saved = dict(saved)
         method.load_state_dict(saved.pop("method"))
         optimizer.load_state_dict(saved.pop("optimizer"))
-        scaler.load_state_dict(saved.pop("scaler"))
+        # Empty where the last device needed no scaling: another may do with another format.
+        if scaling := saved.pop("scaler"):
+            scaler.load_state_dict(scaling)
         clocks = {name: Clock(**saved.pop(name)) for name in ("clock", "epoch_clock")}
         state = TrainingState(**saved, **clocks)
         state.resumed += 1
