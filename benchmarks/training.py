@@ -74,7 +74,7 @@ def beside_lightly(device: torch.device, threads: int, peak: float) -> Iterator[
         if method == "moco":  # lightly has ordinary batch statistics
             grouped = with_settings(trained, bn_groups=GROUPS)
             subjects[f"{OURS}, {GROUPS} BN groups"] = Ours(grouped, images, device, peak)
-        if on_gpu or (method == "simclr" and side == 64):
+        if on_gpu or (side == 64 and method != "byol"):
             subjects[CEILING] = synthetic(trained, device)
         with tempfile.TemporaryDirectory() as folder:
             if installed("lightly"):

@@ -13,6 +13,15 @@ def test_links_and_pictures_exist():
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_readme_shows_a_committed_benchmark():
+    """The first table of a results page that it links to stands there as it is."""
+    readme = (ROOT / "README.md").read_text()
+    section = readme.partition("<!-- benchmarks -->")[2].partition("<!-- /benchmarks -->")[0]
+    pages = re.findall(r"\]\((benchmarks/results/[^)]+\.md)\)", section)
+    firsts = [(ROOT / page).read_text().partition("\n\n")[0] for page in pages]
+    assert any(first in section for first in firsts)
+
+
 def test_readme_shows_the_committed_leaderboard():
     """The main table of each data set stands in the README as it is."""
     readme = (ROOT / "README.md").read_text()
