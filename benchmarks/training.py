@@ -66,8 +66,7 @@ def beside_lightly(device: torch.device, threads: int, peak: float) -> Iterator[
     """On a CPU a turn is a few steps, so that all of it takes minutes where there is no bf16 either."""
     on_gpu = device.type == "cuda"
     for side, method in product((32, 64), NAMES):
-        batch = 128 if on_gpu or side == 32 else 64
-        count, epochs = (16_384, 4) if on_gpu else (4 * batch, 1)
+        batch, count, epochs = (128, 16_384, 4) if on_gpu else (64, 256, 1)
         images = pictures(count, side)
         trained = make_run(method, "resnet18", side, batch=batch, epochs=epochs)
         subjects = {OURS: Ours(trained, images, device, peak)}

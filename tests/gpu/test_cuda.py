@@ -81,8 +81,10 @@ def test_images_in_host_memory_train_the_same(method, tmp_path, monkeypatch):
     assert streamed.state.table()["loss"].tolist() == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.parametrize("backbone", [small_backbone, build_backbone], ids=["small", "resnet18"])
 @pytest.mark.parametrize("method", METHODS)
-def test_deterministic_is_byte_for_byte(method, tmp_path):
+def test_deterministic_is_byte_for_byte(method, backbone, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "build_backbone", backbone)
     runs = [on_gpu(method, tmp_path / n, deterministic=True, compile="never") for n in "ab"]
     first, second = (run.encoder.state_dict() for run in runs)
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
