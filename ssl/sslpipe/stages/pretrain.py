@@ -81,7 +81,8 @@ def pretrain(
         many = f"{ranks()} × " if ranks() > 1 else ""
         precision = NAMES[autocast]
         say(f"{run.name}: {len(images)} images, {many}{device_name(device)}, {precision}")
-        peak = peak_flops(device, autocast)
+        # Of a format that the processor has no instructions for, fp32's product is the faster.
+        peak = max(peak_flops(device, dtype) for dtype in {autocast, None})
         trained = train(run, images, watched, state, device=device, autocast=autocast)
         if lead:
             report = about(run, corpus) | measured(
