@@ -114,6 +114,14 @@ def test_two_processes_a_killed_one_and_going_on_with_one(project):
     assert "moco: state saved at step" in said and "Traceback" not in said, said
     shutil.rmtree(project.folder / ".state/moco")
 
+    # The launcher killed, and its lease with it: the processes notice, save and end.
+    job = start()
+    ranks = psutil.Process(job.pid).children()
+    job.kill()
+    assert len(ranks) == 2 and psutil.wait_procs(ranks, timeout=120)[1] == []
+    assert any((project.folder / ".state/moco").rglob("checkpoint.pt"))
+    shutil.rmtree(project.folder / ".state/moco")
+
     job = start()
     (second,) = (p for p in psutil.Process(job.pid).children() if p.environ().get("RANK") == "1")
     second.kill()

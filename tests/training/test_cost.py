@@ -101,9 +101,16 @@ def test_a_batch_that_cannot_fit_is_refused_before_it_is_tried(monkeypatch):
         memory.refuse_too_large(run, needs, CPU)
     assert str(caught.value) == (
         "runs.x: batch_size 4096 at 16 px needs more than 92.0 GiB (90.0 for resnet18's activations "
-        "of 4096 images at a time) and 80.0 GiB are free; set accumulate: 2 (or more), a smaller "
-        "batch_size, or more gpus"
+        "of 4096 images at a time) and 80.0 GiB are free; set accumulate: 2 (or more) or a "
+        "smaller batch_size"
     )
+    monkeypatch.setattr(memory, "available", lambda device: 10 * memory.GIB)
+    with pytest.raises(UserError, match=r"set accumulate: 16 \(or more\) or a smaller batch_size"):
+        memory.refuse_too_large(run, needs, CPU)  # 2 + 90 / 16 GiB; 8 parts would need 13.25
+    monkeypatch.setattr(memory, "available", lambda device: memory.GIB)
+    with pytest.raises(UserError, match=r"set a smaller batch_size"):
+        memory.refuse_too_large(run, needs, CPU)
+    monkeypatch.setattr(memory, "available", lambda device: 80 * memory.GIB)
     memory.refuse_too_large(run, Cost(1, 0, 79 * memory.GIB), CPU)
 
 

@@ -26,9 +26,9 @@ def explain(codes, folder):
     [
         (
             {1: 1, 0: STOPPED},
-            r"x: process 1 of 2 ended with exit code 1 \(runs\.x: too large\); the",
+            r"x: process 1 of 2 stopped: runs\.x: too large$",
         ),
-        ({0: GONE, 1: 1}, r"x: process 1 of 2 ended with exit code 1 \(runs\.x: too large\); the"),
+        ({0: GONE, 1: 1}, r"x: process 1 of 2 stopped: runs\.x: too large$"),
         (
             {0: GONE, 1: -signal.SIGKILL},
             "x: process 1 of 2 ended with SIGKILL; the others were stop",

@@ -1,5 +1,7 @@
 """A training that was interrupted anywhere ends with the same bytes as one that was not."""
 
+import errno
+import io
 import os
 import signal
 
@@ -11,7 +13,7 @@ from small_runs import SETTINGS, TIMES, make_run, small_backbone, train
 
 from sslpipe import schema
 from sslpipe.errors import Interrupted, UserError
-from sslpipe.training import loop, state
+from sslpipe.training import checkpoint, loop, state
 from sslpipe.training.checkpoint import RunState
 
 
@@ -144,13 +146,37 @@ def test_a_collapsed_run_stops(tmp_path, monkeypatch):
     assert len(pd.read_csv(tmp_path / "byol/f/history.csv")) == 3
 
 
-def test_a_damaged_checkpoint_is_named(tmp_path):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:1000]),
+        lambda path: path.write_bytes(b""),
+        lambda path: torch.save({"a": 1}, path),
+        lambda path: torch.save([1], path),
+        lambda path: torch.save({**torch.load(path), "method": {}}, path),
+        lambda path: (path.unlink(), path.mkdir()),
+    ],
+    ids=["cut off", "empty", "other keys", "a list", "no weights", "a folder"],
+)
+def test_a_damaged_checkpoint_is_named(damage, tmp_path):
     run = make_run("simclr")
     train(run, tmp_path)
-    path = tmp_path / "simclr/f/checkpoint.pt"
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(UserError, match="damaged checkpoint"):
+    damage(tmp_path / "simclr/f/checkpoint.pt")
+    with pytest.raises(UserError, match="damaged checkpoint") as caught:
         train(run, tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_full_disk_while_saving_is_told_as_such(tmp_path, monkeypatch):
+    """torch hides the error of a file that has no room left."""
+
+    class Full(io.BytesIO):
+        def write(self, data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "write_with", lambda path, write: write(Full()))
+    with RunState(tmp_path / "x", "f") as saved, pytest.raises(OSError, match="No space left"):
+        saved.save({"weights": torch.zeros(1000)})
 
 
 def test_two_processes_cannot_train_one_run(tmp_path):

@@ -14,6 +14,7 @@ import torchvision
 import sslpipe
 from sslpipe.data.corpus import corpus_rows
 from sslpipe.data.index import open_packed
+from sslpipe.errors import UserError
 from sslpipe.files import read_json, sha256, write_json, write_text
 from sslpipe.layout import Layout
 from sslpipe.networks.encoder_file import save_encoder
@@ -78,6 +79,11 @@ def pretrain(
     with RunState(layout.state(run.name), identity, lead=lead) as state:
         autocast = autocast_dtype(run.pretrain.precision, device)
         images = corpus_images(layout, corpus)
+        if images.shape[1] != run.image_size:
+            raise UserError(
+                f"{corpus}: its images were packed with {images.shape[1]} px, image_size is "
+                f"{run.image_size}: run sslpipe subset and sslpipe corpus again"
+            )
         many = f"{ranks()} × " if ranks() > 1 else ""
         precision = NAMES[autocast]
         say(f"{run.name}: {len(images)} images, {many}{device_name(device)}, {precision}")
@@ -196,11 +202,12 @@ def in_short(report: dict[str, Any]) -> str:
     memory = f"{report['peak_memory_bytes'] / 2**30:.1f} GiB at most"
     if report["images_per_s"] is None:
         return memory
-    energy = report["energy_joules"]
+    energy, warm_up = report["energy_joules"], report["warm_up_seconds"]
     return (
         f"{report['images_per_s']:.0f} images/s for {report['train_seconds']:.0f} s, "
         f"MFU {report['mfu']:.0%}, {report['data_wait']:.1%} waiting for views, {memory}"
         + (f", {energy / 3600:.1f} Wh" if energy is not None else "")
+        + (f", after {warm_up:.0f} s of compiling" if warm_up >= 1 else "")
     )
 
 

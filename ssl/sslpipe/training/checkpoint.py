@@ -4,6 +4,8 @@ import hashlib
 import json
 import pickle
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,16 +70,31 @@ class RunState:
         self.lock.release()
 
     def save(self, state: dict[str, Any]) -> None:
-        write_with(self.path, lambda file: torch.save(state, file))
+        try:
+            write_with(self.path, lambda file: torch.save(state, file))
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):  # what torch hides, such as a full disk
+                raise error.__context__ from None
+            raise
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
         """The last saved state, or None. Loads tensors and plain values only, never code."""
         if not self.path.exists():
             return None
+        return torch.load(self.path, map_location=device, weights_only=True)
+
+    @contextmanager
+    def restoring(self) -> Iterator[None]:
+        """Around `load` and what takes the state up: raises UserError for a damaged one."""
         try:
-            return torch.load(self.path, map_location=device, weights_only=True)
-        except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-            reason = str(error).splitlines()[0]
+            yield
+        except torch.OutOfMemoryError:
+            raise
+        except (
+            RuntimeError, EOFError, LookupError, TypeError, ValueError, AttributeError, OSError,
+            pickle.UnpicklingError,
+        ) as error:  # fmt: skip
+            reason = (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]
             raise UserError(
                 f"{self.path}: damaged checkpoint ({reason}); "
                 f"delete it to train from the start: rm -r {self.folder}"

@@ -80,11 +80,11 @@ def lease(count: int = 1) -> Iterator[list[str]]:
     Raises UserError when fewer than `count` devices exist.
     """
     devices = visible_devices()
+    if devices and count > len(devices):
+        raise UserError(f"{count} GPUs asked for, {len(devices)} visible")
     if not devices or any(name in os.environ for name in SCHEDULERS):
         yield devices
         return
-    if count > len(devices):
-        raise UserError(f"{count} GPUs asked for, {len(devices)} visible")
     locks = _acquire(count, devices)
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(locks)

@@ -75,9 +75,12 @@ def _explain(run: str, count: int, failed: ChildFailedError, folder: Path) -> No
         for line in log.read_text(errors="replace").splitlines()
         if line.strip()
     ]
-    why = f" ({said[-1].removeprefix('sslpipe: ')})" if said and code > 0 else ""
+    last = said[-1] if said and code > 0 else ""
+    stopped = f"{run}: process {rank} of {count}"
+    if last.startswith("sslpipe: "):  # it knew what is wrong, and what to do
+        raise UserError(f"{stopped} stopped: {last.removeprefix('sslpipe: ')}")
     raise UserError(
-        f"{run}: process {rank} of {count} ended with {how}{why}; the others were stopped. "
+        f"{stopped} ended with {how}{f' ({last})' if last else ''}; the others were stopped. "
         "Run again to go on from the last checkpoint"
     )
 

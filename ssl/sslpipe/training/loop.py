@@ -114,10 +114,13 @@ def take_steps(
     lead = rank() == 0
 
     state = TrainingState()
-    if (checkpoint := saved.load(device)) is not None:
-        state = TrainingState.from_checkpoint(checkpoint, method, optimizer, optimizer_step.scaler)
-        say(f"{run.name}: resumed at step {state.step} of {steps}")
+    with saved.restoring():
+        if (checkpoint := saved.load(device)) is not None:
+            scaler = optimizer_step.scaler
+            state = TrainingState.from_checkpoint(checkpoint, method, optimizer, scaler)
     del checkpoint  # a copy of all weights
+    if state.resumed:
+        say(f"{run.name}: resumed at step {state.step} of {steps}")
     last_save = time.monotonic()
     warm_at = state.step + (WARM_UP_STEPS if compiled or device.type == "cuda" else 0)
     agreement, meter, waiting = Agreement(), EnergyMeter(device), Waiting(device)

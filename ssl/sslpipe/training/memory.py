@@ -39,7 +39,7 @@ def refuse_too_large(run: ResolvedRun, cost: Cost, device: torch.device) -> None
     """Raises UserError if what can be counted beforehand already exceeds the memory."""
     free = available(device)
     if cost.memory > free:
-        raise UserError(_too_large(run, cost, f"{free / GIB:.1f} GiB are free"))
+        raise UserError(_too_large(run, cost, f"{free / GIB:.1f} GiB are free", free))
 
 
 @contextmanager
@@ -50,7 +50,10 @@ def out_of_memory(run: ResolvedRun, cost: Cost) -> Iterator[None]:
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        raise UserError(_too_large(run, cost, "the device ran out of memory")) from None
+        # Of what was counted beforehand not all fitted.
+        raise UserError(
+            _too_large(run, cost, "the device ran out of memory", cost.memory - 1)
+        ) from None
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
@@ -58,15 +61,27 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def _too_large(run: ResolvedRun, cost: Cost, state: str) -> str:
+def _too_large(run: ResolvedRun, cost: Cost, state: str, limit: int) -> str:
     settings = run.pretrain
     part = settings.batch_size // (settings.accumulate * ranks())
+    parts = _parts_that_fit(run, cost, limit)
+    smaller = f"accumulate: {parts} (or more) or " if parts else ""
     return (
         f"runs.{run.name}: batch_size {settings.batch_size} at {run.image_size} px needs more than "
         f"{cost.memory / GIB:.1f} GiB ({cost.activations / GIB:.1f} for {run.backbone}'s activations "
-        f"of {part} images at a time) and {state}; set accumulate: {2 * settings.accumulate} (or more), "
-        "a smaller batch_size, or more gpus"
+        f"of {part} images at a time) and {state}; set {smaller}a smaller batch_size"
     )
+
+
+def _parts_that_fit(run: ResolvedRun, cost: Cost, limit: int) -> int | None:
+    """The smallest `accumulate` with which what was counted stays within `limit` bytes."""
+    settings = run.pretrain
+    smallest = max(ranks(), getattr(run.settings, "bn_groups", 1))  # of which each has 2 images
+    for parts in range(settings.accumulate + 1, settings.batch_size // (2 * smallest) + 1):
+        needs = cost.weights + cost.activations * settings.accumulate / parts
+        if settings.batch_size % (parts * smallest) == 0 and needs <= limit:
+            return parts
+    return None
 
 
 def placed(run: ResolvedRun, images: Tensor, cost: Cost, device: torch.device) -> Tensor:

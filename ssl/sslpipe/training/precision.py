@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import torch
 
+from sslpipe.errors import UserError
+
 DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
@@ -51,8 +53,13 @@ def arithmetic(*, deterministic: bool) -> Iterator[None]:
 
 
 def device_of(devices: list[str], number: int = 0) -> torch.device:
-    """One of the leased devices, or the CPU."""
+    """One of the leased devices, or the CPU. Raises UserError where there are fewer."""
     if devices and torch.cuda.is_available():
+        if number >= torch.cuda.device_count():
+            raise UserError(
+                f"process {number} has no GPU of its own: {torch.cuda.device_count()} visible; "
+                "start fewer processes"
+            )
         return torch.device("cuda", number)
     return torch.device("cpu")
 

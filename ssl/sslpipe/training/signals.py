@@ -1,5 +1,6 @@
 """Stopping a training between two steps instead of in the middle of one."""
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,17 +40,21 @@ class Agreement:
     another.
 
     What a rank says in one step all ranks hear in the next: the answer travels over the CPU's
-    network while the device computes. One rank alone is heard at once.
+    network while the device computes. One rank alone is heard at once. A rank whose launcher is gone
+    (killed, with the lease that it held) asks to stop.
     """
 
     def __init__(self) -> None:
         self._group = dist.new_group(backend="gloo", timeout=PATIENCE) if distributed() else None
+        self._launcher = os.getppid()
         self._asked: tuple[dist.Work, torch.Tensor] | None = None
 
     def hear(self, stop: int, save: bool) -> tuple[int, bool]:
         """The largest of all ranks' `stop` signals, and whether any wants to `save`."""
         if self._group is None:
             return stop, save
+        if os.getppid() != self._launcher:
+            stop = stop or signal.SIGTERM
         said = torch.tensor([stop, int(save)])
         work = dist.all_reduce(said, dist.ReduceOp.MAX, group=self._group, async_op=True)
         before, self._asked = self._asked, (work, said)
