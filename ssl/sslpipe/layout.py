@@ -13,6 +13,10 @@ class Layout:
 
     root: Path = Path()
 
+    def downloads(self) -> Path:
+        """Files as their origin has them, kept for later runs. SSLPIPE_DOWNLOADS moves it."""
+        return Path(os.environ.get("SSLPIPE_DOWNLOADS", self.root / "data/downloads"))
+
     def raw(self, dataset: str) -> Path:
         return self.root / "data/raw" / f"{dataset}.tar"
 
@@ -39,6 +43,12 @@ class Layout:
 
     def metrics(self, run: str, dataset: str) -> Path:
         return self.root / "reports/metrics" / dataset / f"{run}.json"
+
+    def dataset_page(self, dataset: str) -> Path:
+        return self.root / "reports/data" / f"{dataset}.md"
+
+    def contact_sheet(self, dataset: str) -> Path:
+        return self.root / "reports/data" / f"{dataset}.png"
 
     def leaderboard(self, suffix: str) -> Path:
         return self.root / "reports" / f"leaderboard.{suffix}"

@@ -13,12 +13,15 @@ from pydantic import BaseModel, ValidationError
 
 from sslpipe.errors import UserError
 from sslpipe.schema import (
+    CC12M,
     METHOD_SETTINGS,
+    INaturalist,
     MoCo,
     Params,
     PhotoPatches,
     Pretrain,
     ResolvedRun,
+    Stl10,
     Strict,
 )
 
@@ -28,8 +31,21 @@ SMALLEST_SIDE = {"imagenet": 17, "small": 8}
 
 RESERVED_RUNS = {"chance"}  # a row of the leaderboard
 
+# Kinds of sources whose images may be shown in a report; a folder's are the user's own.
+SHOWN_KINDS = ("photo_patches", "digits", "elpv", "folder", "fashion_mnist")
+
 # No corpus drawn from these can hold more images than this, whatever the splits.
-MOST_IMAGES = {"digits": 1797, "elpv": 2624}
+MOST_IMAGES = {
+    "digits": 1797,
+    "elpv": 2624,
+    "cub200_2011": 11_788,
+    "mini_imagenet": 65_000,
+    "sun397": 39_700,
+    "cifar10": 60_000,
+    "stl10": 100_000,
+    "imagenette": 13_394,
+    "fashion_mnist": 70_000,
+}
 
 
 def load(path: Path) -> Params:
@@ -118,6 +134,8 @@ def most_train_images(params: Params, corpus: str) -> int | None:
         source = params.datasets[name].source
         if isinstance(source, PhotoPatches):
             bound += source.train_per_class * 20
+        elif isinstance(source, INaturalist | CC12M):
+            bound += source.images
         elif source.kind in MOST_IMAGES:
             bound += MOST_IMAGES[source.kind]
         else:
@@ -140,9 +158,19 @@ def _disagreements(params: Params) -> Iterator[str]:
             yield f"datasets.{name}.splits: val + public + private must leave a share for training"
         if isinstance(dataset.source, PhotoPatches) and "splits" in dataset.model_fields_set:
             yield f"datasets.{name}.splits: photo_patches has splits of its own; leave it out"
-        if not dataset.labelled and dataset.source.kind != "folder":
-            yield f"datasets.{name}.labelled: false is for source kind 'folder' only"
+        if dataset.labelled and _without_labels(dataset.source):
+            yield f"datasets.{name}.labelled: this source has no labels: set it to false"
+    for i, name in enumerate(params.contact_sheets):
+        if name not in params.datasets:
+            yield f"contact_sheets.{i}: no data set {name!r}; there are: {_list(params.datasets)}"
+        elif (kind := params.datasets[name].source.kind) not in SHOWN_KINDS:
+            yield (
+                f"contact_sheets.{i}: the licence of {kind} does not allow to pass its images on; "
+                f"allowed: {_list(SHOWN_KINDS)}"
+            )
     for name, corpus in params.corpora.items():
+        if name in params.datasets:
+            yield f"corpora.{name}: a data set has this name too, and both write reports/data/{name}.md"
         for i, member in enumerate(corpus.datasets):
             if member not in params.datasets:
                 yield (
@@ -155,6 +183,10 @@ def _disagreements(params: Params) -> Iterator[str]:
         if name in RESERVED_RUNS:
             yield f"runs.{name}: this name is taken by a row of the leaderboard"
         yield from _run_disagreements(params, name)
+
+
+def _without_labels(source: Strict) -> bool:
+    return isinstance(source, CC12M) or (isinstance(source, Stl10) and source.part == "unlabelled")
 
 
 def _run_disagreements(params: Params, name: str) -> Iterator[str]:

@@ -42,6 +42,40 @@ def progress(items: Iterable[T], *, what: str, unit: str, total: int | None = No
             say(f"{what}: {done}{of} {unit} ({done / (now - start):.0f}/s)")
 
 
+class ByteBar:
+    """Bytes of a file: a bar on a terminal, a line every ten seconds in a log."""
+
+    def __init__(self, name: str, total: int | None, done: int = 0) -> None:
+        self.name, self.total, self.done = name, total, done
+        self.first, self.start = done, time.monotonic()
+        self.last = self.start
+        self.bar = tqdm(
+            desc=name,
+            total=total,
+            initial=done,
+            unit="B",
+            unit_scale=True,
+            leave=False,
+            disable=not sys.stderr.isatty(),
+        )
+
+    def __enter__(self) -> "ByteBar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def update(self, count: int) -> None:
+        self.done += count
+        self.bar.update(count)
+        now = time.monotonic()
+        if self.bar.disable and now - self.last >= LINE_SECONDS:
+            self.last = now
+            of = f" of {self.total / 1e6:.0f}" if self.total is not None else ""
+            rate = (self.done - self.first) / 1e6 / (now - self.start)
+            say(f"{self.name}: {self.done / 1e6:.0f}{of} MB ({rate:.1f} MB/s)")
+
+
 class StepBar:
     """Training steps: a bar on a terminal, a line for each epoch everywhere."""
 

@@ -1,7 +1,7 @@
 """The schema of params.yaml: every key, its type, its range and its default."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Union
 
 from pydantic import (
     AfterValidator,
@@ -31,6 +31,24 @@ def _name(value: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name)]
+
+
+def _url(value: str) -> str:
+    if not re.match(r"https?://[^/\s]+", value):
+        raise ValueError("expected an address that begins with http:// or https://")
+    return value
+
+
+Url = Annotated[str, AfterValidator(_url)]
+
+
+def _checksum(value: str) -> str:
+    if not re.fullmatch(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", value):
+        raise ValueError("expected md5: or sha256: and lower-case hexadecimal digits")
+    return value
+
+
+Checksum = Annotated[str, AfterValidator(_checksum)]
 
 
 class Strict(BaseModel):
@@ -69,6 +87,116 @@ class Folder(Strict):
     path: str
 
 
+class Downloaded(Strict):
+    """Settings of every source whose files come from the network."""
+
+    mirrors: list[Url] = []
+    """Addresses of folders that hold the same files; tried in this order, before the origin."""
+    directory: str | None = None
+    """A folder that may hold the files already; those with the right checksum are used from there."""
+    checksums: dict[str, Checksum] = {}
+    """File name → md5:… or sha256:…, for files whose origin publishes none."""
+
+
+class Cub200(Downloaded):
+    """CUB-200-2011 (Caltech): 11,788 photographs of 200 kinds of birds, with its train/test split."""
+
+    kind: Literal["cub200_2011"] = "cub200_2011"
+
+
+class MiniImageNet(Downloaded):
+    """Mini-ImageNet: 100 classes of 600 images of ImageNet.
+
+    From the hub copy timm/mini-imagenet (50,000 train, 10,000 val, 5,000 test), or, with `imagenet`,
+    from a local ImageNet and the split lists that Ravi and Larochelle published; those split
+    classes, not images, so the splits here are drawn by name.
+    """
+
+    kind: Literal["mini_imagenet"] = "mini_imagenet"
+    imagenet: str | None = None
+    """ILSVRC2012's train folder: one folder for each of the 100 classes, or all 1,000."""
+    revision: str = "main"
+    """Commit, tag or branch of the hub copy."""
+
+
+class Sun397(Downloaded):
+    """SUN397: scenes in 397 classes; one of the ten official partitions, 50 + 50 images a class."""
+
+    kind: Literal["sun397"] = "sun397"
+    partition: Annotated[int, Field(ge=1, le=10)] = 1
+
+
+class INaturalist(Downloaded):
+    """iNaturalist 2021 train_mini: 10,000 species of 50 images; `images` of them, spread evenly."""
+
+    kind: Literal["inaturalist"] = "inaturalist"
+    images: Annotated[int, Field(ge=1, le=500_000)] = 200_000
+    seed: Seed = 0
+    """Which images: a draw that depends on this and their names alone."""
+
+
+class CC12M(Downloaded):
+    """Conceptual 12M: a list of images on the web, of which many are gone."""
+
+    kind: Literal["cc12m"] = "cc12m"
+    images: Annotated[int, Field(ge=1, le=12_000_000)] = 600_000
+    """So many that arrive; the list is followed further for each that does not."""
+    seed: Seed = 0
+    """Which images: the order in which addresses are tried depends on this and them alone."""
+    shorter_side: Annotated[int, Field(ge=32, le=4096)] | None = 256
+    """Larger images are made smaller on arrival (JPEG, quality 95); null keeps their bytes."""
+    connections: Annotated[int, Field(ge=1, le=1024)] = 64
+    timeout: Positive = 10.0
+    """Seconds that a server may be silent."""
+    retries: Annotated[int, Field(ge=0, le=10)] = 1
+
+
+class Cifar10(Downloaded):
+    """CIFAR-10: 60,000 images of 32×32 in 10 classes, with its test split."""
+
+    kind: Literal["cifar10"] = "cifar10"
+
+
+class Stl10(Downloaded):
+    """STL-10: 96×96; 5,000 train and 8,000 test images in 10 classes, 100,000 unlabelled."""
+
+    kind: Literal["stl10"] = "stl10"
+    part: Literal["labelled", "unlabelled"] = "labelled"
+
+
+class Imagenette(Downloaded):
+    """Imagenette 2 (fast.ai): 13,394 images of 10 easy classes of ImageNet; its val is the test."""
+
+    kind: Literal["imagenette"] = "imagenette"
+    size: Literal["full", "320px", "160px"] = "160px"
+
+
+class FashionMnist(Downloaded):
+    """Fashion-MNIST: 70,000 grey images of 28×28 in 10 classes, with its test split."""
+
+    kind: Literal["fashion_mnist"] = "fashion_mnist"
+
+
+SOURCE_KINDS: dict[str, type[Strict]] = {
+    source.model_fields["kind"].default: source
+    for source in (
+        PhotoPatches,
+        Digits,
+        Elpv,
+        Folder,
+        Cub200,
+        MiniImageNet,
+        Sun397,
+        INaturalist,
+        CC12M,
+        Cifar10,
+        Stl10,
+        Imagenette,
+        FashionMnist,
+    )
+}
+
+
 def _source_kind(value: Any) -> str | None:
     return value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
 
@@ -77,19 +205,17 @@ def _source_from_name(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
+AnySource = Union[*(Annotated[source, Tag(kind)] for kind, source in SOURCE_KINDS.items())]
 Source = Annotated[
-    Annotated[PhotoPatches, Tag("photo_patches")]
-    | Annotated[Digits, Tag("digits")]
-    | Annotated[Elpv, Tag("elpv")]
-    | Annotated[Folder, Tag("folder")],
+    AnySource,
     Discriminator(_source_kind),
     BeforeValidator(
         _source_from_name,
-        json_schema_input_type=Literal["photo_patches", "digits", "elpv"]
-        | PhotoPatches
-        | Digits
-        | Elpv
-        | Folder,
+        # by its name alone, where it has no setting that must be given
+        json_schema_input_type=Union[
+            Literal[*(kind for kind in SOURCE_KINDS if kind != "folder")],
+            *SOURCE_KINDS.values(),
+        ],
     ),
 ]
 
@@ -126,6 +252,9 @@ class Corpus(Strict):
     """A pretraining corpus: the union of the train splits of these data sets."""
 
     datasets: Annotated[list[Name], Field(min_length=1)]
+    near_duplicates: Annotated[int, Field(ge=0, le=16)] | None = 6
+    """A training image is left out when its perceptual hash differs in at most so many of 64 bits
+    from that of an image that is scored; null leaves out exact copies only."""
 
 
 # --- methods --------------------------------------------------------------------------------
@@ -340,6 +469,9 @@ class Params(Strict):
     image_size: Annotated[int, Field(ge=8, le=1024)]
     datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
     leaderboard: Annotated[list[Name], Field(min_length=1)]
+    contact_sheets: list[Name]
+    """Sets of which a page of example images is drawn in reports/data. Empty by default: most
+    licences do not allow to pass images on."""
     corpora: Annotated[dict[Name, Corpus], Field(min_length=1)]
     methods: Methods
     pretrain: Pretrain

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
+import imagehash
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
@@ -29,12 +30,16 @@ ORIENTATION = 0x0112
 class Decoded(NamedTuple):
     """pixels: S·S·3 bytes and their sha256; or, for an unreadable image, empty and the reason.
 
-    file_sha256 is of the encoded bytes, readable or not.
+    width, height: of the whole image, upright, in pixels. phash: the perceptual hash of the whole
+    image, 16 hexadecimal digits. file_sha256 is of the encoded bytes, readable or not.
     """
 
     pixels: bytes
     sha256: str
     file_sha256: str
+    width: int
+    height: int
+    phash: str
     error: str
 
 
@@ -57,10 +62,15 @@ def decode(content: bytes, size: int, resize: str) -> Decoded:
     """Decode and resize one encoded image; never raises for bad content."""
     file_sha256 = hashlib.sha256(content).hexdigest()
     try:
-        pixels = to_pixels(content, size, resize).tobytes()
+        image, (width, height) = to_rgb(content, size)
+        resized = _resized(image, size, resize)
+        whole = resized if resize == "squash" else _resized(image, size, "squash")
+        phash = str(imagehash.phash(whole))
+        pixels = resized.tobytes()
     except Exception as error:  # Pillow's decoders raise nearly everything on broken files
-        return Decoded(b"", "", file_sha256, _reason(error))
-    return Decoded(pixels, hashlib.sha256(pixels).hexdigest(), file_sha256, "")
+        return Decoded(b"", "", file_sha256, 0, 0, "", _reason(error))
+    sha256 = hashlib.sha256(pixels).hexdigest()
+    return Decoded(pixels, sha256, file_sha256, width, height, phash, "")
 
 
 def to_pixels(content: bytes, size: int, resize: str) -> np.ndarray:
@@ -69,15 +79,25 @@ def to_pixels(content: bytes, size: int, resize: str) -> np.ndarray:
     resize: `squash` both sides to `size`, or `crop` the central square. The filter is Pillow's
     BILINEAR, a triangle whose width grows with the reduction, as in torchvision.
     """
+    return np.asarray(_resized(to_rgb(content, size)[0], size, resize))
+
+
+def to_rgb(content: bytes, size: int) -> tuple[Image.Image, tuple[int, int]]:
+    """An upright RGB image, both sides at least `size` where the file's are; the file's own size.
+
+    A JPEG is decoded at ½, ¼ or ⅛ (from the low frequencies of its blocks) where `size` allows it.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about metadata and palettes: nothing to be done
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            # A JPEG decodes faster at ½, ¼, ⅛; twice the target leaves the filter its work.
-            image.draft(None, (2 * size, 2 * size))
+            width, height = image.size
+            image.draft(None, (size, size))
             image.load()
             upright = _upright(image)
-            return np.asarray(_resized(_rgb(upright), size, resize))
+            if (upright.width > upright.height) != (image.width > image.height):
+                width, height = height, width
+            return _rgb(upright), (width, height)
 
 
 def _upright(image: Image.Image) -> Image.Image:

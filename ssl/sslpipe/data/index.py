@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,14 +17,15 @@ from sslpipe.errors import UserError
 from sslpipe.files import write_text
 from sslpipe.layout import Layout
 
-COLUMNS = ("row", "split", "label", "class_name", "source_name", "sha256", "file_sha256", "error")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+PHASH = re.compile(r"[0-9a-f]{16}")
 
 
 class Entry(NamedTuple):
     """One line. sha256 is of the packed pixels, file_sha256 of the encoded image in the tar.
 
-    An unreadable image has row -1, no sha256 and an error.
+    width, height: of the encoded image, upright, in pixels. phash: its perceptual hash, 64 bits.
+    An unreadable image has row -1, an error, and neither sha256, size (0) nor phash.
     """
 
     row: int
@@ -33,7 +35,13 @@ class Entry(NamedTuple):
     source_name: str
     sha256: str
     file_sha256: str
+    width: int
+    height: int
+    phash: str
     error: str
+
+
+COLUMNS = Entry._fields
 
 
 @dataclass(frozen=True)
@@ -135,19 +143,34 @@ def open_packed(layout: Layout, name: str) -> tuple[np.ndarray, Index]:
 def _entry(fields: list[str], line: int) -> Entry:
     if len(fields) != len(COLUMNS):
         raise ValueError(f"line {line}: {len(fields)} columns instead of {len(COLUMNS)}")
-    row, split, label, *texts = fields
+    row, split, label, class_name, source_name, sha256, file_sha256, width, height, *texts = fields
     try:
-        entry = Entry(int(row), split, int(label), *texts)
+        numbers = int(row), int(label), int(width), int(height)
     except ValueError:
-        raise ValueError(f"line {line}: row and label must be whole numbers") from None
+        raise ValueError(
+            f"line {line}: row, label, width and height must be whole numbers"
+        ) from None
+    entry = Entry(
+        numbers[0],
+        sys.intern(split),
+        numbers[1],
+        sys.intern(class_name),
+        source_name,
+        sha256,
+        file_sha256,
+        *numbers[2:],
+        *texts,
+    )
     if split not in SPLITS:
         raise ValueError(f"line {line}: split {split!r}")
     if (entry.row < 0) != bool(entry.error):
         raise ValueError(f"line {line}: row -1 and an error belong together")
     # an unreadable image has no pixels, but a file
-    for sha256 in (entry.file_sha256,) if entry.error else (entry.sha256, entry.file_sha256):
+    for sha256 in (file_sha256,) if entry.error else (entry.sha256, file_sha256):
         if not SHA256.fullmatch(sha256):
             raise ValueError(f"line {line}: not a sha256: {sha256!r}")
+    if not entry.error and not PHASH.fullmatch(entry.phash):
+        raise ValueError(f"line {line}: not a perceptual hash: {entry.phash!r}")
     return entry
 
 

@@ -87,8 +87,7 @@ def write_images(
             choice.class_name,
             choice.member.name,
             image.sha256,
-            image.file_sha256,
-            image.error,
+            *image[2:],
         )
         (unreadable if image.error else readable).append(entry)
         file.write(image.pixels)

@@ -1,0 +1,88 @@
+"""A web server on loopback that serves bytes from memory and misbehaves as it is told."""
+
+import re
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens to one request: an error status, a cut connection, or a slow answer."""
+
+    status: int = 0
+    cut_after: int | None = None
+    """Bytes of the answer's body after which the connection is closed."""
+    pause: float = 0.0
+    """Seconds before the answer begins."""
+
+
+@dataclass
+class FileServer:
+    url: str
+    files: dict[str, bytes] = field(default_factory=dict)
+    faults: dict[str, list[Fault]] = field(default_factory=lambda: defaultdict(list))
+    """Path → faults of its next requests, one each."""
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    """Path and Range header of each request, in order."""
+    ranges: bool = True
+    """Whether it understands Range."""
+
+
+@contextmanager
+def serving() -> Iterator[FileServer]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            server.requests.append((self.path, self.headers.get("Range", "")))
+            waiting = server.faults[self.path]
+            fault = waiting.pop(0) if waiting else Fault()
+            time.sleep(fault.pause)
+            content = server.files.get(self.path)
+            if fault.status or content is None:
+                self.send_error(fault.status or 404)
+                return
+            start = self._start() if server.ranges else 0
+            if start and start >= len(content):
+                self.send_response(416)
+                self.send_header("Content-Range", f"bytes */{len(content)}")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            self.send_response(206 if start else 200)
+            if start:
+                self.send_header(
+                    "Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}"
+                )
+            body = content[start:]
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if fault.cut_after is None:
+                self.wfile.write(body)
+            else:
+                self.wfile.write(body[: fault.cut_after])
+                self.close_connection = True
+
+        def _start(self) -> int:
+            match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+            return int(match[1]) if match else 0
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    http.daemon_threads = True
+    server = FileServer(f"http://127.0.0.1:{http.server_port}")
+    thread = threading.Thread(target=http.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        http.shutdown()
+        http.server_close()
+        thread.join()
