@@ -53,7 +53,7 @@ $(VENV)/installed: $(VENV)/python constraints.txt pyproject.toml
 
 $(VENV)/installed-dev: $(VENV)/installed
 	@echo "==> Installing what the tests need"
-	@python -m pip install --quiet --constraint constraints.txt --editable '.[dev,elpv]'
+	@python -m pip install --quiet --constraint constraints.txt --editable '.[dev,elpv,hub]'
 	@touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed

@@ -18,6 +18,8 @@ from sslpipe.layout import PARAMS, Layout
 STAGES = {
     "download": (["dataset"], "fetch a data set: its original images in one tar"),
     "subset": (["dataset"], "decode and resize a data set: one uint8 array and an index"),
+    "describe": (["dataset"], "write a page on a data set: classes, sizes, unreadable images"),
+    "contact_sheet": (["dataset"], "draw some train images of a data set"),
     "corpus": (["corpus"], "list the training images of a pretraining corpus"),
     "pretrain": (["run"], "train a run's encoder, from its last checkpoint if there is one"),
     "embed": (["run", "dataset"], "compute a run's frozen features of a data set"),

@@ -47,6 +47,9 @@ class Layout:
     def dataset_page(self, dataset: str) -> Path:
         return self.root / "reports/data" / f"{dataset}.md"
 
+    def corpus_page(self, corpus: str) -> Path:
+        return self.root / "reports/data" / f"{corpus}.md"
+
     def contact_sheet(self, dataset: str) -> Path:
         return self.root / "reports/data" / f"{dataset}.png"
 

@@ -25,21 +25,23 @@ def say(message: str) -> None:
     sys.stderr.flush()
 
 
-def progress(items: Iterable[T], *, what: str, unit: str, total: int | None = None) -> Iterator[T]:
-    """Yield `items`; show how many of `total` are done, in `unit`s."""
+def progress(
+    items: Iterable[T], *, what: str, unit: str, total: int | None = None, done: int = 0
+) -> Iterator[T]:
+    """Yield `items`; show how many of `total` are done, in `unit`s; `done` were so before."""
     if total is None and hasattr(items, "__len__"):
         total = len(items)  # type: ignore[arg-type]
     if sys.stderr.isatty():
-        yield from tqdm(items, desc=what, unit=f" {unit}", total=total, leave=False)
+        yield from tqdm(items, desc=what, unit=f" {unit}", total=total, initial=done, leave=False)
         return
     start = last = time.monotonic()
-    for done, item in enumerate(items, start=1):
+    for number, item in enumerate(items, start=1):
         yield item
         now = time.monotonic()
         if now - last >= LINE_SECONDS:
             last = now
             of = f"/{total}" if total is not None else ""
-            say(f"{what}: {done}{of} {unit} ({done / (now - start):.0f}/s)")
+            say(f"{what}: {done + number}{of} {unit} ({number / (now - start):.0f}/s)")
 
 
 class ByteBar:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sslpipe.data.decode import decode, to_pixels
+from sslpipe.data.decode import decode, resized_to, to_rgb
 
 SIDE = 16
 GREY = np.arange(SIDE * SIDE, dtype=np.uint8).reshape(SIDE, SIDE)
@@ -24,7 +24,7 @@ def encoded(image: Image.Image, kind: str = "PNG", **settings) -> bytes:
 
 
 def read(content: bytes, size: int = SIDE, resize: str = "squash") -> np.ndarray:
-    pixels = to_pixels(content, size, resize)
+    pixels = resized_to(to_rgb(content), size, resize)
     assert pixels.shape == (size, size, 3)
     assert pixels.dtype == np.uint8
     return pixels

@@ -8,13 +8,26 @@ from sslpipe.errors import UserError
 from sslpipe.layout import Layout
 
 HASHES = [f"{i:064x}" for i in range(9)]
+SEEN = 640, 480, "0123456789abcdef"
 FILES = [f"{i:064x}" for i in range(100, 109)]
 ENTRIES = [
-    Entry(0, "train", 1, "dog", 'all/dog/1, "é".jpg', HASHES[0], FILES[0], ""),
-    Entry(1, "train", 0, "cat", "all/cat/2.jpg", HASHES[1], FILES[1], ""),
-    Entry(2, "public", 1, "dog", "all/dog/3.jpg", HASHES[2], FILES[2], ""),
-    Entry(3, "private", 0, "cat", "all/cat/4.jpg", HASHES[3], FILES[3], ""),
-    Entry(-1, "train", 2, "emu", "all/emu/5.jpg", "", FILES[4], "OSError: image file is truncated"),
+    Entry(0, "train", 1, "dog", 'all/dog/1, "é".jpg', HASHES[0], FILES[0], *SEEN, ""),
+    Entry(1, "train", 0, "cat", "all/cat/2.jpg", HASHES[1], FILES[1], *SEEN, ""),
+    Entry(2, "public", 1, "dog", "all/dog/3.jpg", HASHES[2], FILES[2], *SEEN, ""),
+    Entry(3, "private", 0, "cat", "all/cat/4.jpg", HASHES[3], FILES[3], *SEEN, ""),
+    Entry(
+        -1,
+        "train",
+        2,
+        "emu",
+        "all/emu/5.jpg",
+        "",
+        FILES[4],
+        0,
+        0,
+        "",
+        "OSError: image file is truncated",
+    ),
 ]
 
 
@@ -51,7 +64,8 @@ def test_classes_include_those_of_unreadable_images(layout):
 
 def test_unlabelled(tmp_path):
     write_index(
-        tmp_path / "u.csv", [Entry(0, "train", -1, "", "all/_/1.jpg", HASHES[0], FILES[0], "")]
+        tmp_path / "u.csv",
+        [Entry(0, "train", -1, "", "all/_/1.jpg", HASHES[0], FILES[0], *SEEN, "")],
     )
     index = read_index(tmp_path / "u.csv")
     assert index.classes == ()
@@ -60,8 +74,12 @@ def test_unlabelled(tmp_path):
 
 def test_the_file_is_what_is_documented(layout):
     lines = layout.packed_index("x").read_bytes().decode().split("\n")
-    assert lines[0] == "row,split,label,class_name,source_name,sha256,file_sha256,error"
-    assert lines[2] == f"1,train,0,cat,all/cat/2.jpg,{HASHES[1]},{FILES[1]},"
+    assert lines[0] == (
+        "row,split,label,class_name,source_name,sha256,file_sha256,width,height,phash,error"
+    )
+    assert (
+        lines[2] == f"1,train,0,cat,all/cat/2.jpg,{HASHES[1]},{FILES[1]},640,480,0123456789abcdef,"
+    )
 
 
 def line(*changes, of=1):
@@ -77,14 +95,16 @@ def line(*changes, of=1):
         (lambda rows: rows.clear(), "line 1: the columns"),
         (lambda rows: rows.pop(0), "line 1: the columns"),
         (lambda rows: rows.__setitem__(slice(1, None), []), "no images"),
-        (lambda rows: rows[2].pop(), "line 3: 7 columns"),
-        (lambda rows: rows[2].__setitem__(0, "one"), "line 3: row and label"),
+        (lambda rows: rows[2].pop(), "line 3: 10 columns"),
+        (lambda rows: rows[2].__setitem__(0, "one"), "line 3: row, label"),
         (lambda rows: rows[2].__setitem__(1, "trian"), "line 3: split 'trian'"),
         (lambda rows: rows[2].__setitem__(5, "abc"), "line 3: not a sha256"),
         (lambda rows: rows[2].__setitem__(6, "abc"), "line 3: not a sha256"),
         (lambda rows: rows[5].__setitem__(6, ""), "line 6: not a sha256"),
-        (lambda rows: rows[2].__setitem__(7, "bad"), "line 3: row -1 and an error"),
-        (lambda rows: rows[5].__setitem__(7, ""), "line 6: row -1 and an error"),
+        (lambda rows: rows[2].__setitem__(10, "bad"), "line 3: row -1 and an error"),
+        (lambda rows: rows[5].__setitem__(10, ""), "line 6: row -1 and an error"),
+        (lambda rows: rows[2].__setitem__(7, "wide"), "line 3: row, label, width"),
+        (lambda rows: rows[2].__setitem__(9, "xyz"), "line 3: not a perceptual hash"),
         (lambda rows: rows.pop(2), "rows must be 0, 1, 2"),
         (lambda rows: rows[2].__setitem__(1, "private"), "order train, val"),
         (lambda rows: rows[2].__setitem__(2, "1"), "label 1 of class 'cat'"),

@@ -5,6 +5,7 @@ import io
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from sslpipe.data import pack as module
@@ -51,18 +52,19 @@ def packed(folder, tar, processes=1, max_unreadable=0.5, size=8):
 
 
 def test_rows_hold_the_images_of_the_index(tmp_path):
-    entries = packed(tmp_path, make_tar(tmp_path / "x.tar"))
+    summary = packed(tmp_path, make_tar(tmp_path / "x.tar"))
     images = np.load(tmp_path / "x.npy", mmap_mode="r")
     index = read_index(tmp_path / "x.csv")
     assert images.shape == (318, 8, 8, 3)
     assert images.dtype == np.uint8
-    assert [*index.entries, *index.unreadable] == entries
+    assert (len(index), list(index.unreadable)) == summary
     for entry in index.entries:
         _, class_name, file = entry.source_name.split("/")
         number = int(file[:3]) + 160 * (class_name == "b")
         assert (images[entry.row] == [number % 256, number // 256, 50]).all()
         assert entry.sha256 == hashlib.sha256(images[entry.row].tobytes()).hexdigest()
         assert entry.file_sha256 == hashlib.sha256(png(number)).hexdigest()
+        assert (entry.width, entry.height) == (9, 7)
 
 
 def test_the_array_file_is_what_numpy_writes(tmp_path):
@@ -73,13 +75,15 @@ def test_the_array_file_is_what_numpy_writes(tmp_path):
 
 
 def test_unreadable_images_are_listed_last_without_a_row(tmp_path):
-    entries = packed(tmp_path, make_tar(tmp_path / "x.tar"))
-    assert {entry.source_name for entry in entries[-2:]} == set(BROKEN)
-    for entry in entries[-2:]:
-        assert (entry.row, entry.sha256) == (-1, "")
+    summary = packed(tmp_path, make_tar(tmp_path / "x.tar"))
+    entries = summary.unreadable
+    last = (tmp_path / "x.csv").read_text().splitlines()[-2:]
+    assert [line.split(",")[4] for line in last] == [entry.source_name for entry in entries]
+    assert {entry.source_name for entry in entries} == set(BROKEN)
+    for entry in entries:
+        assert (entry.row, entry.sha256, entry.width, entry.phash) == (-1, "", 0, "")
         assert entry.file_sha256 == hashlib.sha256(BROKEN[entry.source_name]).hexdigest()
         assert entry.error == "not an image of a known format"
-    assert not any(entry.error for entry in entries[:-2])
 
 
 def test_processes_do_not_change_a_byte(tmp_path, monkeypatch):
@@ -110,18 +114,83 @@ def test_a_failure_leaves_the_old_files(tmp_path):
     assert [(tmp_path / file).read_bytes() for file in ("x.npy", "x.csv")] == before
 
 
-def test_if_the_index_cannot_be_written_no_images_stay(tmp_path, monkeypatch):
+def test_if_the_index_cannot_be_written_no_images_stay_and_no_work_is_lost(tmp_path, monkeypatch):
     """Neither an old array with a new index nor a new one with an old index."""
     tar = make_tar(tmp_path / "x.tar")
     packed(tmp_path, tar)
+    before = [(tmp_path / file).read_bytes() for file in ("x.npy", "x.csv")]
 
-    def full(path, entries):
+    def full(index, journal):
         raise OSError("no space left")
 
-    monkeypatch.setattr(module, "write_index", full)
-    with pytest.raises(OSError, match="space"):
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_write_index", full)
+        with pytest.raises(OSError, match="space"):
+            packed(tmp_path, tar)
+    assert not (tmp_path / "x.npy").exists()
+    monkeypatch.setattr(module, "decode_batch", _die)  # nothing is decoded again
+    packed(tmp_path, tar)
+    assert [(tmp_path / file).read_bytes() for file in ("x.npy", "x.csv")] == before
+    assert {path.name for path in tmp_path.iterdir()} == {"x.tar", "x.npy", "x.csv"}
+
+
+class Stop(Exception):
+    pass
+
+
+def stopped_after(images, folder, tar, monkeypatch):
+    """Pack until so many images have been decoded, then fail."""
+    decoded = module.decoded_images
+
+    def some(*arguments):
+        for number, image in enumerate(decoded(*arguments)):
+            if number == images:
+                raise Stop
+            yield image
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "decoded_images", some)
+        with pytest.raises(Stop):
+            packed(folder, tar)
+
+
+@pytest.mark.parametrize("harm", ["none", "torn line", "lost pixels", "longer pixels", "other tar"])
+def test_an_interruption_loses_a_shard_at_most_and_no_byte_differs(
+    tmp_path, monkeypatch, capsys, harm
+):
+    monkeypatch.setattr(module, "SHARD_BYTES", 3 * 8 * 8 * 50)
+    tar = make_tar(tmp_path / "x.tar")
+    packed(tmp_path / "whole", tar)
+    out = tmp_path / "out"
+    stopped_after(177, out, tar, monkeypatch)
+    pixels, journal = out / ".x.npy.part", out / ".x.csv.part"
+    if harm == "torn line":
+        journal.write_bytes(journal.read_bytes()[:-5])
+    elif harm == "lost pixels":
+        pixels.write_bytes(pixels.read_bytes()[:500])
+    elif harm == "longer pixels":
+        pixels.write_bytes(pixels.read_bytes() + b"more")
+    elif harm == "other tar":
+        make_tar(tmp_path / "x.tar", {"all/a/003.png": b"no"})
+        packed(tmp_path / "whole", tar)
+    capsys.readouterr()
+    again = []
+    decode_batch = module.decode_batch
+    monkeypatch.setattr(module, "decode_batch", lambda b: again.extend(b[1]) or decode_batch(b))
+    packed(out, tar)
+    expected = {"none": 150, "longer pixels": 150, "torn line": 149}.get(harm, 0)
+    assert len(again) == 320 - expected
+    assert (f"going on after {expected} of 320" in capsys.readouterr().err) == bool(expected)
+    for file in ("x.npy", "x.csv"):
+        assert (out / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+    assert {path.name for path in out.iterdir()} == {"x.npy", "x.csv"}
+
+
+def test_two_processes_do_not_pack_the_same_set(tmp_path):
+    tar = make_tar(tmp_path / "x.tar")
+    with FileLock(tmp_path / ".x.npy.lock.part"), pytest.raises(UserError, match="another process"):
         packed(tmp_path, tar)
-    assert {path.name for path in tmp_path.iterdir()} == {"x.tar", "x.csv"}
+    packed(tmp_path, tar)
 
 
 def test_an_empty_split_is_refused(tmp_path):

@@ -46,11 +46,17 @@ def test_members_lie_where_read_says(tmp_path):
     assert (members[2].split, members[2].class_name) == ("all", "chat")
 
 
-def test_names_must_ascend(tmp_path):
-    for names in (["all/b/1", "all/a/1"], ["all/a/1", "all/a/1"]):
-        with pytest.raises(ValueError, match="ascend"):
-            raw.write(tmp_path / "x.tar", [(name, b"") for name in names])
+def test_each_name_comes_once_in_any_order(tmp_path):
+    with pytest.raises(UserError, match="two images are called all/a/1"):
+        raw.write(tmp_path / "x.tar", [(name, b"") for name in ("all/a/1", "all/b/1", "all/a/1")])
     assert not list(tmp_path.iterdir())
+    assert raw.write(tmp_path / "x.tar", [("all/b/1", b"b"), ("all/a/1", b"a")]) == 2
+    assert [member.name for member in raw.read(tmp_path / "x.tar")] == ["all/b/1", "all/a/1"]
+
+
+def test_names_hold_no_control_characters(tmp_path):
+    with pytest.raises(ValueError, match="control"):
+        raw.write(tmp_path / "x.tar", [("all/a/1\n2", b"")])
 
 
 def test_nothing_is_written_for_no_images_or_a_failing_source(tmp_path):

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,14 +66,29 @@ def ask(program: str, folder: Path) -> dict[tuple[str, ...], dict]:
 
 
 @pytest.fixture(scope="module")
-def both():
-    return ask(DVC_STAGES, ROOT), ask(SNAKEMAKE_JOBS, ROOT)
+def root(tmp_path_factory):
+    """The project's DAG with a contact sheet, of which params.yaml need not have any."""
+    folder = tmp_path_factory.mktemp("parity") / "project"
+    ignored = shutil.ignore_patterns("cache", "tmp", "__pycache__")
+    for name in ("ssl", "workflow", ".dvc"):
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    shutil.copy(ROOT / "dvc.yaml", folder)
+    content = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"contact_sheets": ["digits"]}
+    (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def both(root):
+    return ask(DVC_STAGES, root), ask(SNAKEMAKE_JOBS, root)
 
 
 def test_same_outputs(both):
     dvc, snakemake = both
     assert dvc.keys() == snakemake.keys()
-    assert len(dvc) == 37  # 2 × (download, subset), corpus, 6 × pretrain, 12 × 2 cells, 2 reports
+    # 2 × (download, subset, describe), contact sheet, corpus, 6 × pretrain, 12 × 2 cells, 2 reports
+    assert len(dvc) == 40
 
 
 def test_same_commands(both):
@@ -82,7 +98,7 @@ def test_same_commands(both):
         assert job["command"] == f"{dvc[outs]['command']} 2>&1 | tee {log}"
 
 
-def test_same_inputs(both):
+def test_same_inputs(both, root):
     """DVC may name a folder where Snakemake lists the files that it holds."""
     dvc, snakemake = both
     for outs, job in snakemake.items():
@@ -95,14 +111,14 @@ def test_same_inputs(both):
         for folder in folders:
             assert any(f.startswith(folder) for f in files), (outs, folder)
             made = {o for other in snakemake for o in other if o.startswith(folder)}
-            code = {str(p.relative_to(ROOT)) for p in (ROOT / folder).rglob("*.py")}
+            code = {str(p.relative_to(root)) for p in (root / folder).rglob("*.py")}
             assert {f for f in files if f.startswith(folder)} == made | code, (outs, folder)
 
 
-def test_same_parameters(both):
+def test_same_parameters(both, root):
     """DVC names keys of params.yaml, Snakemake holds the values that stand there."""
     dvc, snakemake = both
-    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content = yaml.safe_load((root / "params.yaml").read_text())
 
     def value_at(path):
         return functools.reduce(lambda place, key: place[key], path.split("."), content)

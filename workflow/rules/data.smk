@@ -1,6 +1,6 @@
 rule download:
     input:
-        code("data/sources", "data/raw.py"),
+        code("data/sources", "data/archives.py", "data/raw.py"),
     output:
         "data/raw/{dataset}.tar",
     log:
@@ -40,7 +40,7 @@ rule subset:
 # set, so that no image that is scored anywhere can be trained on.
 rule corpus:
     input:
-        code("data/corpus.py"),
+        code("data/corpus.py", "data/duplicates.py", "reporting/corpora.py"),
         expand(
             "data/packed/{dataset}.{suffix}",
             dataset=config["datasets"],
@@ -48,6 +48,7 @@ rule corpus:
         ),
     output:
         "data/corpora/{corpus}.json",
+        "reports/data/{corpus}.md",
     log:
         "logs/corpus/{corpus}.log",
     params:

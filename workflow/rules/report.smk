@@ -3,6 +3,35 @@ HISTORIES = expand("reports/history/{run}.csv", run=RUNS)
 PRETRAIN_REPORTS = expand("reports/pretrain/{run}.json", run=RUNS)
 
 
+rule describe:
+    input:
+        code("reporting/datasets.py"),
+        "data/packed/{dataset}.csv",
+    output:
+        "reports/data/{dataset}.md",
+    log:
+        "logs/describe/{dataset}.log",
+    params:
+        dataset=settings("datasets", "{dataset}"),
+        image_size=config["image_size"],
+        contact_sheets=config["contact_sheets"],
+    shell:
+        "sslpipe describe {wildcards.dataset} 2>&1 | tee {log}"
+
+
+rule contact_sheet:
+    input:
+        code("reporting/contact_sheet.py"),
+        "data/packed/{dataset}.npy",
+        "data/packed/{dataset}.csv",
+    output:
+        "reports/data/{dataset}.png",
+    log:
+        "logs/contact_sheet/{dataset}.log",
+    shell:
+        "sslpipe contact_sheet {wildcards.dataset} 2>&1 | tee {log}"
+
+
 rule leaderboard:
     input:
         code("reporting/leaderboard.py"),

@@ -1,5 +1,6 @@
 """Which images of a source are packed, in which split, with which label."""
 
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -47,7 +48,8 @@ def choose(members: Sequence[Member], dataset: Dataset) -> list[Choice]:
         if dataset.labelled or member.split not in ("all", "train"):
             split = assign(member.name, member.split, given_by_source, dataset.splits)
         label = labels[member.class_name] if dataset.labelled else -1
-        chosen.append(Choice(member, split, label, member.class_name if dataset.labelled else ""))
+        class_name = sys.intern(member.class_name) if dataset.labelled else ""
+        chosen.append(Choice(member, sys.intern(split), label, class_name))
     chosen = _limited(chosen, dataset.max_images_per_class)
     return sorted(chosen, key=lambda choice: (SPLITS.index(choice.split), choice.member.name))
 

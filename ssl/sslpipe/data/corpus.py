@@ -1,14 +1,13 @@
-"""Pretraining corpora: the train rows of packed sets, less what equals a held-out image."""
+"""Pretraining corpora: the train rows of packed sets, less what gives a held-out image away."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from sslpipe.data.duplicates import Leak, leaks
 from sslpipe.data.index import Index
 from sslpipe.errors import UserError
-
-HELD_OUT = ("val", "public", "private")
 
 
 def datasets_read(
@@ -25,49 +24,41 @@ def compose(
     watched: Iterable[str],
     indexes: Mapping[str, Index],
     hashes: Mapping[str, str],
-) -> dict[str, Any]:
-    """The corpus as JSON.
+    near_duplicates: int | None,
+) -> tuple[dict[str, Any], dict[str, list[Leak]]]:
+    """The corpus as JSON, and what was left out of each member.
 
     indexes: of all of `datasets_read`; hashes: sha256 of the index files. A train image is
-    excluded when its pixels or its file equal those of a held-out image of any of these sets.
+    excluded when its pixels or its file equal those of a held-out image of any of these sets, or
+    when the perceptual hashes differ in at most `near_duplicates` bits (None: only equal ones).
     Raises UserError when no image is left.
     """
-    # Pixels alone miss a file that two sets resize differently; files alone, another encoding.
-    held_out = {
-        sha256
-        for index in indexes.values()
-        for split in HELD_OUT
-        for entry in index.split_entries(split)
-        for sha256 in (entry.sha256, entry.file_sha256)
-    }
     described = []
+    left_out = {}
     for dataset in members:
         rows = indexes[dataset].split_slice("train")
         train = indexes[dataset].split_entries("train")
-        excluded = [
-            entry.row
-            for entry in train
-            if not held_out.isdisjoint((entry.sha256, entry.file_sha256))
-        ]
+        left_out[dataset] = leaks(train, indexes, near_duplicates)
         described.append(
             {
                 "dataset": dataset,
                 "rows": [rows.start, rows.stop],
-                "excluded": excluded,
-                "images": len(train) - len(excluded),
+                "excluded": [leak.image.row for leak in left_out[dataset]],
+                "images": len(train) - len(left_out[dataset]),
                 "index_sha256": hashes[dataset],
             }
         )
     images = sum(member["images"] for member in described)
     if images == 0:
         raise UserError(f"corpora.{name}: no training image in {', '.join(members)}")
-    return {
+    content = {
         "name": name,
         "image_size": image_size,
         "images": images,
         "members": described,
         "watched": [{"dataset": dataset, "index_sha256": hashes[dataset]} for dataset in watched],
     }
+    return content, left_out
 
 
 def corpus_rows(corpus: Mapping[str, Any]) -> list[tuple[str, np.ndarray]]:

@@ -1,5 +1,6 @@
 """Any image file → S×S RGB pixels."""
 
+import contextlib
 import hashlib
 import io
 import re
@@ -9,7 +10,10 @@ from typing import NamedTuple
 
 import imagehash
 import numpy as np
+import torch
 from PIL import Image, UnidentifiedImageError
+from torch.nn.functional import interpolate
+from torchvision.io import ImageReadMode, decode_jpeg
 
 # Pillow also opens documents and programs' inputs (EPS starts Ghostscript): those are no images.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
@@ -48,7 +52,7 @@ Batch = tuple[str, list[tuple[int, int]], int, str]
 
 
 def decode_batch(batch: Batch) -> list[Decoded]:
-    """Decode some images of a file. Stands here, where a new process imports little."""
+    """Decode some images of a file."""
     path, places, size, resize = batch
     decoded = []
     with Path(path).open("rb") as file:
@@ -62,50 +66,61 @@ def decode(content: bytes, size: int, resize: str) -> Decoded:
     """Decode and resize one encoded image; never raises for bad content."""
     file_sha256 = hashlib.sha256(content).hexdigest()
     try:
-        image, (width, height) = to_rgb(content, size)
-        resized = _resized(image, size, resize)
-        whole = resized if resize == "squash" else _resized(image, size, "squash")
-        phash = str(imagehash.phash(whole))
-        pixels = resized.tobytes()
-    except Exception as error:  # Pillow's decoders raise nearly everything on broken files
+        image = to_rgb(content)
+        resized = resized_to(image, size, resize)
+        whole = resized if resize == "squash" else resized_to(image, size, "squash")
+        phash = str(imagehash.phash(Image.fromarray(whole)))
+    except Exception as error:  # the decoders raise nearly everything on broken files
         return Decoded(b"", "", file_sha256, 0, 0, "", _reason(error))
+    height, width, _ = image.shape
+    pixels = resized.tobytes()
     sha256 = hashlib.sha256(pixels).hexdigest()
     return Decoded(pixels, sha256, file_sha256, width, height, phash, "")
 
 
-def to_pixels(content: bytes, size: int, resize: str) -> np.ndarray:
-    """uint8 (size, size, 3). The first frame, upright, transparency on white, antialiased.
-
-    resize: `squash` both sides to `size`, or `crop` the central square. The filter is Pillow's
-    BILINEAR, a triangle whose width grows with the reduction, as in torchvision.
-    """
-    return np.asarray(_resized(to_rgb(content, size)[0], size, resize))
-
-
-def to_rgb(content: bytes, size: int) -> tuple[Image.Image, tuple[int, int]]:
-    """An upright RGB image, both sides at least `size` where the file's are; the file's own size.
-
-    A JPEG is decoded at ½, ¼ or ⅛ (from the low frequencies of its blocks) where `size` allows it.
-    """
+def to_rgb(content: bytes) -> np.ndarray:
+    """uint8 (H, W, 3): the first frame, upright, transparency on white."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about metadata and palettes: nothing to be done
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            width, height = image.size
-            image.draft(None, (size, size))
+            if image.format == "JPEG" and image.mode in ("RGB", "L") and _turn(image) is None:
+                with contextlib.suppress(RuntimeError):  # then Pillow, which says what is wrong
+                    return _jpeg(content)
             image.load()
-            upright = _upright(image)
-            if (upright.width > upright.height) != (image.width > image.height):
-                width, height = height, width
-            return _rgb(upright), (width, height)
+            turn = _turn(image)  # only now: Pillow turns a TIFF when it loads it
+            upright = image if turn is None else image.transpose(turn)
+            return np.array(_rgb(upright))
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def resized_to(image: np.ndarray, size: int, resize: str) -> np.ndarray:
+    """uint8 (H, W, 3) → uint8 (size, size, 3), antialiased.
+
+    resize: `squash` both sides to `size`, or `crop` the central square and resize that. The filter
+    is bilinear: a triangle whose width grows with the reduction, as Pillow's and torchvision's.
+    """
+    if resize == "crop":
+        height, width, _ = image.shape
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        image = image[top : top + side, left : left + side]
+    batch = torch.from_numpy(image).permute(2, 0, 1)[None]
+    resized = interpolate(batch, (size, size), mode="bilinear", antialias=True)
+    return resized[0].permute(1, 2, 0).contiguous().numpy()
+
+
+def _jpeg(content: bytes) -> np.ndarray:
+    """The same pixels as Pillow's, in half the time. Raises RuntimeError for a broken file."""
+    encoded = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+    return decode_jpeg(encoded, mode=ImageReadMode.RGB).permute(1, 2, 0).numpy()
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What makes the image upright, None if it is."""
     try:
-        orientation = image.getexif().get(ORIENTATION, 1)
+        return TURNS.get(image.getexif().get(ORIENTATION, 1))
     except Exception:  # broken metadata do not make the pixels unreadable
-        orientation = 1
-    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
+        return None
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -133,15 +148,6 @@ def _eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
         if low >= 0 and high <= top:
             return np.rint(values * (255 / top)).astype(np.uint8)
     return np.rint((values - low) * (255 / ((high - low) or 1))).astype(np.uint8)
-
-
-def _resized(image: Image.Image, size: int, resize: str) -> Image.Image:
-    box = None
-    if resize == "crop":
-        side = min(image.size)
-        left, top = (image.width - side) / 2, (image.height - side) / 2
-        box = left, top, left + side, top + side
-    return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
 
 
 def _reason(error: Exception) -> str:

@@ -17,7 +17,9 @@ from sslpipe.progress import ByteBar, say
 from sslpipe.schema import Downloaded
 
 ATTEMPTS = 5
-"""Of each address; between them 1, 2, 4, … seconds pass."""
+"""Of each address."""
+FIRST_PAUSE = 1.0
+"""Seconds before the second attempt; each further pause is twice as long."""
 TIMEOUT = 10.0, 60.0
 """Seconds to connect, seconds that a server may be silent."""
 PIECE = 2**20
@@ -27,11 +29,12 @@ ANOTHER_TRY_HELPS = {408, 425, 429, 500, 502, 503, 504}
 
 
 class RemoteFile(NamedTuple):
-    """A file's name, the addresses of its origin, and `md5:…` or `sha256:…`, '' if not known."""
+    """checksum: `md5:…` or `sha256:…`, '' if not known; token: for the origin, '' if none."""
 
     name: str
     urls: tuple[str, ...]
     checksum: str = ""
+    token: str = ""
 
 
 class _NextUrl(Exception):
@@ -97,8 +100,10 @@ def _matches(path: Path, checksum: str) -> bool:
 def _download(file: RemoteFile, checksum: str, mirrors: list[str], target: Path) -> None:
     part = target.with_name(f".{file.name}.part")
     failures = []
-    for url in (*(f"{mirror.rstrip('/')}/{file.name}" for mirror in mirrors), *file.urls):
-        failure = _from_url(url, checksum, part)
+    addresses = [(f"{mirror.rstrip('/')}/{file.name}", "") for mirror in mirrors]
+    addresses += [(url, file.token) for url in file.urls]
+    for url, token in addresses:
+        failure = _from_url(url, token, checksum, part)
         if failure is None:
             if not checksum:
                 say(f"{file.name}: no checksum is known; its sha256 is {digest(part, 'sha256')}")
@@ -112,13 +117,13 @@ def _download(file: RemoteFile, checksum: str, mirrors: list[str], target: Path)
     )
 
 
-def _from_url(url: str, checksum: str, part: Path) -> str | None:
+def _from_url(url: str, token: str, checksum: str, part: Path) -> str | None:
     """Complete `part`. Returns why it could not, or None."""
-    pause = 1.0
+    pause = FIRST_PAUSE
     for attempt in range(1, ATTEMPTS + 1):
         resumed = part.exists() and part.stat().st_size > 0
         try:
-            _one_answer(url, part)
+            _one_answer(url, token, part)
         except _NextUrl as reason:
             return str(reason)
         except (_TryAgain, requests.RequestException, OSError) as reason:
@@ -139,12 +144,14 @@ def _from_url(url: str, checksum: str, part: Path) -> str | None:
     return "broken each time"
 
 
-def _one_answer(url: str, part: Path) -> None:
+def _one_answer(url: str, token: str, part: Path) -> None:
     """One request, for what is missing of `part`, and its answer down to the last byte."""
     done = part.stat().st_size if part.exists() else 0
     headers = {"Range": f"bytes={done}-"} if done else {}
     # Compression on the way would make the bytes differ from the file's, and Range mean another.
     headers["Accept-Encoding"] = "identity"
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
         if answer.status_code == 416:  # nothing is missing, or the part is longer than the file
             match = re.fullmatch(r"bytes \*/(\d+)", answer.headers.get("Content-Range", ""))

@@ -1,5 +1,12 @@
-"""Decode all images of a set once, on all cores, into one array file and its index."""
+"""Decode all images of a set once, on all cores, into one array file and its index.
 
+Work in progress lies beside the files: pixels in `.NAME.npy.part`, the index's lines of finished
+shards in `.NAME.csv.part`. A later call goes on after the last of these.
+"""
+
+import contextlib
+import csv
+import hashlib
 import io
 import itertools
 import multiprocessing
@@ -10,22 +17,35 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import BinaryIO
+from typing import NamedTuple, TextIO
 
 import numpy as np
+import PIL
+import torch
+import torchvision
+from filelock import FileLock, Timeout
 
-from sslpipe.data import splits
+from sslpipe.data import decode, splits
 from sslpipe.data.choose import Choice
 from sslpipe.data.decode import Batch, Decoded, decode_batch
-from sslpipe.data.index import Entry, write_index
+from sslpipe.data.index import COLUMNS, Entry
 from sslpipe.errors import UserError
 from sslpipe.files import atomic
-from sslpipe.progress import progress
+from sslpipe.progress import progress, say
 
 BATCH_BYTES = 2**20
 """Pixels that a process returns at a time."""
 LITTLE_BYTES = 24 * 2**20
 """So much encoded content is decoded sooner than further processes start."""
+SHARD_BYTES = 64 * 2**20
+"""Pixels between two moments from which an interrupted packing goes on."""
+
+
+class Packed(NamedTuple):
+    """How many images were packed, and the index's entries of those that are unreadable."""
+
+    images: int
+    unreadable: list[Entry]
 
 
 def pack(
@@ -39,27 +59,59 @@ def pack(
     max_unreadable: float,
     what: str = "subset",
     processes: int | None = None,
-) -> list[Entry]:
-    """Write `images` (.npy, uint8 (N, size, size, 3)) and `index`; return the index's entries.
+) -> Packed:
+    """Write `images` (.npy, uint8 (N, size, size, 3)) and `index`.
 
-    N counts the readable choices, in their order. The files do not depend on `processes` (by
-    default all cores that this process may use), and at most a few batches are in memory.
+    N counts the readable choices, in their order. The files depend neither on `processes` (by
+    default all cores that this process may use) nor on interruptions, which lose at most a shard.
+    Pixels of at most a few batches are in memory.
 
     Raises UserError, and leaves the old files, when more than the share `max_unreadable` is
-    unreadable or when no image is left for a split of a labelled set.
+    unreadable, no image is left for a split of a labelled set, or another process packs this set.
     """
     if processes is None:
         encoded = sum(choice.member.size for choice in choices)
         processes = cores() if encoded > LITTLE_BYTES else 1
-    # `images` appears last, when this block ends
-    with atomic(images) as file:
-        decoded = decoded_images(tar, choices, size, resize, processes)
-        shown = progress(decoded, what=what, unit="images", total=len(choices))
-        entries = write_images(file, choices, shown, size)
-        check(entries, max_unreadable)
-        images.unlink(missing_ok=True)  # if cut off here: no images, rather than another index's
-        write_index(index, entries)
-    return entries
+    images.parent.mkdir(parents=True, exist_ok=True)
+    pixels, journal = (path.with_name(f".{path.name}.part") for path in (images, index))
+    lock = images.with_name(f".{images.name}.lock.part")
+    try:
+        with FileLock(lock, blocking=False):
+            done = _finished(journal, fingerprint(tar, choices, size, resize), pixels, size)
+            if done:
+                say(f"{what}: going on after {done} of {len(choices)} images")
+            with contextlib.closing(
+                decoded_images(tar, choices[done:], size, resize, processes)
+            ) as decoded:
+                shown = progress(decoded, what=what, unit="images", total=len(choices), done=done)
+                _append(pixels, journal, choices[done:], shown, size)
+            try:
+                packed = check(journal, max_unreadable)
+            except UserError:
+                for path in (pixels, journal, lock):
+                    path.unlink()
+                raise
+            images.unlink(missing_ok=True)  # if cut off here: no images, not another index's
+            _write_index(index, journal)
+            _set_count(pixels, packed.images, size)
+            pixels.replace(images)
+            journal.unlink()
+            lock.unlink()
+    except Timeout:
+        raise UserError(f"{images}: another process is packing this set") from None
+    return packed
+
+
+def fingerprint(tar: Path, choices: Sequence[Choice], size: int, resize: str) -> str:
+    """What the pixels depend on: only work of the same may be gone on with."""
+    stat = tar.stat()
+    decoder = Path(decode.__file__).read_bytes()
+    digest = hashlib.sha256(decoder)
+    versions = PIL.__version__, torch.__version__, torchvision.__version__
+    digest.update(f"{versions} {size} {resize} {stat.st_size} {stat.st_mtime_ns}".encode())
+    for choice in choices:
+        digest.update(f"{choice.split} {choice.label} {choice.member}".encode())
+    return digest.hexdigest()
 
 
 def cores() -> int:
@@ -69,47 +121,130 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def write_images(
-    file: BinaryIO, choices: Sequence[Choice], decoded: Iterable[Decoded], size: int
-) -> list[Entry]:
-    """Append each image to the .npy file, then tell its header how many there are.
+def check(journal: Path, max_unreadable: float) -> Packed:
+    """Count what is packed.
 
-    Entries: the readable ones by row, then the unreadable ones.
+    Raises UserError for too many unreadable images, or a labelled set with an empty split.
     """
-    file.write(_header(len(choices), size))
-    readable, unreadable = [], []
-    for choice, image in zip(choices, decoded, strict=True):
-        row = -1 if image.error else len(readable)
-        entry = Entry(
-            row,
-            choice.split,
-            choice.label,
-            choice.class_name,
-            choice.member.name,
-            image.sha256,
-            *image[2:],
-        )
-        (unreadable if image.error else readable).append(entry)
-        file.write(image.pixels)
-    file.seek(0)
-    file.write(_header(len(readable), size))
-    return readable + unreadable
-
-
-def check(entries: Sequence[Entry], max_unreadable: float) -> None:
-    """Raises UserError for too many unreadable images, or a labelled set with an empty split."""
-    unreadable = [entry for entry in entries if entry.error]
-    if len(unreadable) > max_unreadable * len(entries):
+    unreadable = []
+    in_splits: set[tuple[str, str]] = set()
+    labelled, count = False, 0
+    for entry in _entries(journal):
+        if entry.error:
+            unreadable.append(entry)
+        else:
+            count += 1
+            labelled = labelled or entry.label >= 0
+            in_splits.add((entry.split, entry.class_name))
+    if len(unreadable) > max_unreadable * (count + len(unreadable)):
         first = "; ".join(f"{entry.source_name} ({entry.error})" for entry in unreadable[:3])
         raise UserError(
-            f"{len(unreadable)} of {len(entries)} images are unreadable, more than "
+            f"{len(unreadable)} of {count + len(unreadable)} images are unreadable, more than "
             f"max_unreadable ({max_unreadable:g}) allows: {first}"
         )
-    readable = [entry for entry in entries if not entry.error]
-    if not readable:
+    if not count:
         raise UserError("no image is left to pack")
-    if readable[0].label >= 0:
-        splits.check((entry.split, entry.class_name) for entry in readable)
+    if labelled:
+        splits.check(sorted(in_splits))
+    return Packed(count, unreadable)
+
+
+def _append(
+    pixels: Path, journal: Path, choices: Sequence[Choice], decoded: Iterable[Decoded], size: int
+) -> None:
+    """Append each image and its line, a shard at a time: pixels reach the disk before lines."""
+    row = _count(pixels, size)
+    with pixels.open("ab") as file, journal.open("a", encoding="utf-8", newline="") as lines:
+        waiting = io.StringIO()
+        writer = csv.writer(waiting, lineterminator="\n")
+        shard = max(1, SHARD_BYTES // (3 * size * size))
+        for number, (choice, image) in enumerate(zip(choices, decoded, strict=True), start=1):
+            file.write(image.pixels)
+            writer.writerow(
+                (
+                    -1 if image.error else row,
+                    choice.split,
+                    choice.label,
+                    choice.class_name,
+                    choice.member.name,
+                    *image[1:],
+                )
+            )
+            row += not image.error
+            if number % shard == 0:
+                _keep(file, lines, waiting)
+        _keep(file, lines, waiting)
+
+
+def _keep(file: io.BufferedWriter, lines: TextIO, waiting: io.StringIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+    lines.write(waiting.getvalue())
+    lines.flush()
+    os.fsync(lines.fileno())
+    waiting.seek(0)
+    waiting.truncate()
+
+
+def _finished(journal: Path, fingerprint: str, pixels: Path, size: int) -> int:
+    """Make both files end after the last finished image; return how many are finished."""
+    with contextlib.suppress(FileNotFoundError, ValueError), journal.open("rb+") as file:
+        if file.readline() == f"{fingerprint}\n".encode():
+            end, done, rows = file.tell(), 0, 0
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                end, done, rows = end + len(line), done + 1, rows + (line[:2] != b"-1")
+            start = len(_header(0, size))
+            if pixels.stat().st_size >= start + rows * 3 * size * size:
+                file.truncate(end)
+                os.truncate(pixels, start + rows * 3 * size * size)
+                return done
+    pixels.write_bytes(_header(0, size))
+    journal.write_text(f"{fingerprint}\n", encoding="utf-8")
+    return 0
+
+
+def _count(pixels: Path, size: int) -> int:
+    return (pixels.stat().st_size - len(_header(0, size))) // (3 * size * size)
+
+
+def _entries(journal: Path) -> Iterator[Entry]:
+    with journal.open(encoding="utf-8", newline="") as file:
+        file.readline()
+        for row, split, label, *texts in csv.reader(file):
+            class_name, source_name, sha256, file_sha256, width, height, phash, error = texts
+            yield Entry(
+                int(row),
+                split,
+                int(label),
+                class_name,
+                source_name,
+                sha256,
+                file_sha256,
+                int(width),
+                int(height),
+                phash,
+                error,
+            )
+
+
+def _write_index(index: Path, journal: Path) -> None:
+    """The readable images by row, then the unreadable ones; lines are copied as they are."""
+    with atomic(index) as target, journal.open("rb") as lines:
+        target.write(f"{','.join(COLUMNS)}\n".encode())
+        lines.readline()
+        target.writelines(line for line in lines if not line.startswith(b"-1,"))
+        lines.seek(0)
+        lines.readline()
+        target.writelines(line for line in lines if line.startswith(b"-1,"))
+
+
+def _set_count(pixels: Path, count: int, size: int) -> None:
+    with pixels.open("rb+") as file:
+        file.write(_header(count, size))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def decoded_images(
@@ -123,9 +258,7 @@ def decoded_images(
         return
     # spawn, as forking a process that has threads (numpy's, torch's) can hang
     context = multiprocessing.get_context("spawn")
-    # Ctrl-C reaches all processes; this one alone answers it
-    ignore_interrupt = signal.SIGINT, signal.SIG_IGN
-    pool = ProcessPoolExecutor(processes, context, signal.signal, ignore_interrupt)
+    pool = ProcessPoolExecutor(processes, context, _one_of_many)
     try:
         waiting = deque(
             pool.submit(decode_batch, batch) for batch in itertools.islice(batches, 2 * processes)
@@ -139,6 +272,11 @@ def decoded_images(
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _one_of_many() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first alone answers it
+    torch.set_num_threads(1)  # the processes share the cores already
 
 
 def _batches(tar: Path, choices: Sequence[Choice], size: int, resize: str) -> Iterator[Batch]:

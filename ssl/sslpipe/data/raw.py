@@ -38,27 +38,25 @@ def class_of(member: str) -> str:
 
 
 def write(path: Path, members: Iterable[tuple[str, bytes]]) -> int:
-    """Write (name, bytes) pairs, whose names must ascend; return how many there were.
+    """Write (name, bytes) pairs, each name once; return how many there were.
 
-    Names, contents and nothing else decide the tar's bytes: times, owners and modes are fixed.
+    Their order, names, contents and nothing else decide the tar's bytes: times, owners and modes are fixed.
     Raises UserError when there are none.
     """
-    last = ""
-    count = 0
+    names = set()
     with (
         atomic(path) as file,
         tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
         for name, content in members:
             _check(name)
-            if name <= last:
-                raise ValueError(f"members must ascend, each once: {name!r} after {last!r}")
-            last = name
+            if name in names:
+                raise UserError(f"two images are called {name}")
+            names.add(name)
             _add(tar, name, content)
-            count += 1
-        if count == 0:
+        if not names:
             raise UserError("no images found")
-    return count
+    return len(names)
 
 
 def read(path: Path) -> list[Member]:
@@ -94,3 +92,5 @@ def _check(name: str) -> None:
     class_name, _, file = rest.partition("/")
     if split not in GIVEN_SPLITS or not class_name or not file:
         raise ValueError(f"{name!r} is not <split>/<class>/<file>")
+    if any(ord(character) < 32 for character in name):
+        raise ValueError(f"{name!r} holds a control character")

@@ -2,16 +2,19 @@
 
 from sslpipe.data.corpus import compose, datasets_read
 from sslpipe.data.index import read_index
-from sslpipe.files import sha256, write_json
+from sslpipe.files import sha256, write_json, write_text
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import say
+from sslpipe.reporting.corpora import page
 from sslpipe.stages import find
 from sslpipe.stages.inputs import require
 
 
 def run(params: Params, layout: Layout, name: str) -> None:
-    """Write `layout.corpus(name)`; reads only the indexes, whose hashes stand for the images.
+    """Write `layout.corpus(name)` and `layout.corpus_page(name)`.
+
+    Reads only the indexes, whose hashes stand for the images.
 
     Raises UserError when an index is missing or malformed, or no image is left.
     """
@@ -21,12 +24,23 @@ def run(params: Params, layout: Layout, name: str) -> None:
     for dataset in datasets_read(corpus.datasets, params.leaderboard, watched):
         path = require(layout.packed_index(dataset), f"sslpipe subset {dataset}")
         indexes[dataset], hashes[dataset] = read_index(path), sha256(path)
-    content = compose(name, params.image_size, corpus.datasets, watched, indexes, hashes)
-    for member in content["members"]:
-        if member["excluded"]:
+    content, left_out = compose(
+        name,
+        params.image_size,
+        corpus.datasets,
+        watched,
+        indexes,
+        hashes,
+        corpus.near_duplicates,
+    )
+    for dataset, leaks in left_out.items():
+        if leaks:
+            near = sum(leak.kind == "near" for leak in leaks)
             say(
-                f"corpus {name}: left out {len(member['excluded'])} training images of "
-                f"{member['dataset']}: they equal a val, public or private image"
+                f"corpus {name}: left out {len(leaks)} training images of {dataset}: "
+                f"{len(leaks) - near} equal a val, public or private image, {near} look like one; "
+                f"see {layout.corpus_page(name)}"
             )
     say(f"corpus {name}: {content['images']} images of {', '.join(corpus.datasets)}")
+    write_text(layout.corpus_page(name), page(content, left_out, corpus.near_duplicates, indexes))
     write_json(layout.corpus(name), content)

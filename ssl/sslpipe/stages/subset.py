@@ -21,7 +21,7 @@ def run(params: Params, layout: Layout, name: str) -> None:
     dataset = find(params.datasets, name, "data set")
     tar = require(layout.raw(name), f"sslpipe download {name}")
     try:
-        entries = pack(
+        packed = pack(
             tar,
             choose(raw.read(tar), dataset),
             layout.packed_images(name),
@@ -33,11 +33,11 @@ def run(params: Params, layout: Layout, name: str) -> None:
         )
     except UserError as error:
         raise UserError(f"datasets.{name}: {error}") from None
-    unreadable = [entry for entry in entries if entry.error]
-    if unreadable:
-        first = unreadable[0]
+    if packed.unreadable:
+        first = packed.unreadable[0]
         say(
-            f"{name}: {len(unreadable)} of {len(entries)} images are unreadable and left out, "
-            f"such as {first.source_name} ({first.error}); see {layout.packed_index(name)}"
+            f"{name}: {len(packed.unreadable)} of {packed.images + len(packed.unreadable)} images "
+            f"are unreadable and left out, such as {first.source_name} ({first.error}); "
+            f"see {layout.packed_index(name)}"
         )
-    say(f"{name}: {len(entries) - len(unreadable)} images in {layout.packed_images(name)}")
+    say(f"{name}: {packed.images} images in {layout.packed_images(name)}")

@@ -1,0 +1,85 @@
+"""Training images that are also held-out images, or look the same."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from sslpipe.data.index import Entry, Index
+
+HELD_OUT = ("val", "public", "private")
+PIECE = 512
+"""So many training with so many held-out images are compared at a time: 2 MB, which stay in cache."""
+
+
+class Leak(NamedTuple):
+    """A training image and the held-out image it gives away.
+
+    kind: `pixels` (the packed pixels are equal), `file` (the encoded files are), or `near`, with
+    the number of differing bits of the perceptual hashes.
+    """
+
+    image: Entry
+    dataset: str
+    held_out: Entry
+    kind: str
+    bits: int
+
+
+def leaks(
+    train: Iterable[Entry], indexes: Mapping[str, Index], near_duplicates: int | None
+) -> list[Leak]:
+    """What a set's training images share with the val, public and private images of all `indexes`.
+
+    At most one leak for each training image: with an equal image if there is one, else with the
+    nearest whose perceptual hash differs in at most `near_duplicates` of 64 bits; None: equal only.
+    """
+    train = list(train)
+    held_out = [
+        (dataset, entry)
+        for dataset, index in indexes.items()
+        for split in HELD_OUT
+        for entry in index.split_entries(split)
+    ]
+    # Pixels alone miss a file that two sets resize differently; files alone, another encoding.
+    by_pixels = {entry.sha256: (dataset, entry) for dataset, entry in reversed(held_out)}
+    by_file = {entry.file_sha256: (dataset, entry) for dataset, entry in reversed(held_out)}
+    found = []
+    others = []
+    for image in train:
+        if image.sha256 in by_pixels:
+            found.append(Leak(image, *by_pixels[image.sha256], "pixels", 0))
+        elif image.file_sha256 in by_file:
+            found.append(Leak(image, *by_file[image.file_sha256], "file", 0))
+        else:
+            others.append(image)
+    if near_duplicates is not None and others and held_out:
+        bits, places = nearest(hashes(others), hashes(entry for _, entry in held_out))
+        found += [
+            Leak(others[i], *held_out[places[i]], "near", int(bits[i]))
+            for i in np.flatnonzero(bits <= near_duplicates)
+        ]
+    return sorted(found, key=lambda leak: leak.image.row)
+
+
+def hashes(entries: Iterable[Entry]) -> np.ndarray:
+    """uint64 (N,)."""
+    return np.array([int(entry.phash, 16) for entry in entries], dtype=np.uint64)
+
+
+def nearest(queries: np.ndarray, bank: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each of N hashes the smallest number of bits in which one of M differs, and its place.
+
+    Both: uint64, (N,) and (M,). Returns int64 (N,) and int64 (N,); the first of equals.
+    """
+    bits = np.full(len(queries), 65, dtype=np.int64)
+    places = np.zeros(len(queries), dtype=np.int64)
+    for i in range(0, len(queries), PIECE):
+        for j in range(0, len(bank), PIECE):
+            differing = np.bitwise_count(queries[i : i + PIECE, None] ^ bank[None, j : j + PIECE])
+            place = differing.argmin(axis=1)
+            least = differing[np.arange(len(place)), place]
+            better = least < bits[i : i + PIECE]
+            bits[i : i + PIECE][better] = least[better]
+            places[i : i + PIECE][better] = place[better] + j
+    return bits, places

@@ -1,0 +1,109 @@
+"""The page of a corpus: what it holds, and which images were left out because they are scored."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tabulate import tabulate
+
+from sslpipe.data.duplicates import HELD_OUT, Leak
+from sslpipe.data.index import Index
+
+EXAMPLES = 12
+"""Of each pair of sets and each kind."""
+KINDS = {
+    "pixels": "equal pixels",
+    "file": "equal files",
+    "near": "look the same",
+}
+
+
+def page(
+    corpus: Mapping[str, Any],
+    left_out: Mapping[str, Sequence[Leak]],
+    near_duplicates: int | None,
+    indexes: Mapping[str, Index],
+) -> str:
+    """Markdown. indexes: of all sets that were compared."""
+    return "\n".join(
+        [
+            f"# Corpus {corpus['name']}",
+            "",
+            f"{corpus['images']} images at {corpus['image_size']} pixels.",
+            "",
+            _members(corpus, left_out),
+            "",
+            "## Leakage",
+            "",
+            _rule(near_duplicates, indexes),
+            "",
+            *_found(left_out),
+        ]
+    )
+
+
+def _members(corpus: Mapping[str, Any], left_out: Mapping[str, Sequence[Leak]]) -> str:
+    rows = []
+    for member in corpus["members"]:
+        kinds = Counter(leak.kind for leak in left_out[member["dataset"]])
+        train = member["rows"][1] - member["rows"][0]
+        rows.append([member["dataset"], train, *(kinds[kind] for kind in KINDS), member["images"]])
+    headers = ["data set", "train images", *KINDS.values(), "left"]
+    return tabulate(rows, headers, tablefmt="pipe")
+
+
+def _rule(near_duplicates: int | None, indexes: Mapping[str, Index]) -> str:
+    held_out = {
+        dataset: sum(len(index.split_entries(split)) for split in HELD_OUT)
+        for dataset, index in indexes.items()
+    }
+    compared = ", ".join(f"{dataset} ({count})" for dataset, count in held_out.items() if count)
+    near = (
+        "Images that merely look the same were not searched for (`near_duplicates: null`)."
+        if near_duplicates is None
+        else f"Two images look the same when their 64-bit perceptual hashes (pHash of the whole image, "
+        f"squashed) differ in at most {near_duplicates} bits (`near_duplicates`): the same photograph "
+        "at another size, compression or brightness; not one that is mirrored, turned or cut otherwise. "
+        "Some pairs are only alike."
+    )
+    return (
+        "Every training image was compared with the val, public and private images of "
+        f"{compared or 'no set'}, and left out of pretraining if it is one of them. {near} "
+        "Labelled training images that were left out here still serve k-NN and the probe as examples."
+    )
+
+
+def _found(left_out: Mapping[str, Sequence[Leak]]) -> list[str]:
+    pairs = Counter(
+        (dataset, leak.dataset, leak.held_out.split, leak.kind)
+        for dataset, leaks in left_out.items()
+        for leak in leaks
+    )
+    if not pairs:
+        return ["None was found.", ""]
+    counts = [
+        [dataset, scored, split, *(pairs[dataset, scored, split, kind] for kind in KINDS)]
+        for dataset, scored, split in dict.fromkeys(pair[:3] for pair in sorted(pairs))
+    ]
+    headers = ["training images of", "give away", "split", *KINDS.values()]
+    lines = [tabulate(counts, headers, tablefmt="pipe"), "", "Examples:", ""]
+    rows = []
+    for dataset, leaks in left_out.items():
+        shown: Counter[tuple[str, str]] = Counter()
+        for leak in leaks:
+            shown[leak.dataset, leak.kind] += 1
+            if shown[leak.dataset, leak.kind] <= EXAMPLES:
+                rows.append(
+                    [
+                        f"{dataset}: {_cell(leak.image.source_name)}",
+                        f"{leak.dataset} {leak.held_out.split}: {_cell(leak.held_out.source_name)}",
+                        KINDS[leak.kind] + (f", {leak.bits} bits" if leak.kind == "near" else ""),
+                    ]
+                )
+    headers = ["training image", "held-out image", "how"]
+    lines += [tabulate(rows, headers, tablefmt="pipe", disable_numparse=True), ""]
+    return lines
+
+
+def _cell(text: str) -> str:
+    return "`" + text.replace("|", "\\|").replace("`", "'") + "`"

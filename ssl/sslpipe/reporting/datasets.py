@@ -1,0 +1,281 @@
+"""The page on a data set: its origin and what its index says of the images, as Markdown.
+
+Pure functions; the same index gives the same bytes.
+"""
+
+import inspect
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from tabulate import tabulate
+
+from sslpipe.data.index import Entry, Index
+from sslpipe.data.splits import SPLITS
+from sslpipe.schema import Dataset
+
+MANY_CLASSES = 30
+"""Of more classes than this only the largest and the smallest have a row."""
+ENDS = 10
+"""So many of each of these."""
+MOST_UNREADABLE = 50
+MOST_GROUPS = 10
+MOST_NAMES = 5
+"""In a group of equal images, or of classes that a split lacks."""
+
+
+class Origin(NamedTuple):
+    """homepage: an address, or '' where there is none."""
+
+    title: str
+    homepage: str
+    licence: str
+
+
+IMAGENET_TERMS = "ImageNet's terms of access: non-commercial research and education"
+ORIGINS = {
+    "photo_patches": Origin(
+        "the example images of scikit-image and scikit-learn",
+        "https://scikit-image.org/docs/stable/api/skimage.data.html",
+        "each photograph has its own, see the notes in these two packages",
+    ),
+    "digits": Origin(
+        "Optical Recognition of Handwritten Digits, UCI Machine Learning Repository",
+        "https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits",
+        "CC BY 4.0",
+    ),
+    "elpv": Origin("ELPV dataset", "https://github.com/zae-bayern/elpv-dataset", "CC BY-NC-SA 4.0"),
+    "folder": Origin("your own images", "", "your own"),
+    "cub200_2011": Origin(
+        "Caltech-UCSD Birds-200-2011",
+        "https://www.vision.caltech.edu/datasets/cub_200_2011/",
+        "images from Flickr, for non-commercial research",
+    ),
+    "mini_imagenet": Origin(
+        "Mini-ImageNet", "https://huggingface.co/datasets/timm/mini-imagenet", IMAGENET_TERMS
+    ),
+    "sun397": Origin(
+        "SUN database", "https://vision.princeton.edu/projects/2010/SUN/", "for research"
+    ),
+    "inaturalist": Origin(
+        "iNaturalist 2021",
+        "https://github.com/visipedia/inat_comp/tree/master/2021",
+        "Creative Commons licences chosen by each photographer, partly non-commercial; the images "
+        "are not passed on",
+    ),
+    "cc12m": Origin(
+        "Conceptual 12M",
+        "https://github.com/google-research-datasets/conceptual-12m",
+        "a list of links only; the images belong to their owners and are not passed on",
+    ),
+    "cifar10": Origin("CIFAR-10", "https://www.cs.toronto.edu/~kriz/cifar.html", "none stated"),
+    "stl10": Origin(
+        "STL-10",
+        "https://cs.stanford.edu/~acoates/stl10/",
+        "none stated; the images are from ImageNet",
+    ),
+    "imagenette": Origin("Imagenette", "https://github.com/fastai/imagenette", IMAGENET_TERMS),
+    "fashion_mnist": Origin(
+        "Fashion-MNIST", "https://github.com/zalandoresearch/fashion-mnist", "MIT"
+    ),
+}
+
+
+def page(name: str, dataset: Dataset, index: Index, image_size: int, sheet: str | None) -> str:
+    """The whole page. sheet: the file of example images that it shows, beside it."""
+    parts = [f"# {name}", _origin(dataset)]
+    if sheet:
+        parts.append(f"![Example images of {name}]({sheet})")
+    parts += ["## Images", _packing(dataset, index, image_size), _split_table(index)]
+    if index.classes:
+        parts += ["## Classes", *_classes(index)]
+    parts += ["## Sizes before resizing", *_sizes(index, image_size)]
+    parts += ["## Unreadable images", *_unreadable(index)]
+    parts += ["## Equal images", *_equal(index)]
+    return "\n\n".join(parts) + "\n"
+
+
+def printable(text: str) -> str:
+    """`text` in one line: a question mark in a box for each character that has no shape."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+# --- sections ---------------------------------------------------------------------------------
+
+
+def _origin(dataset: Dataset) -> str:
+    kind = dataset.source.kind
+    title, homepage, licence = ORIGINS[kind]
+    description = inspect.getdoc(type(dataset.source)).partition("\n\n")[0]
+    linked = f"[{title}]({homepage})" if homepage else title
+    return f"{description} Source `{kind}`: {linked}. Licence: {licence}."
+
+
+def _packing(dataset: Dataset, index: Index, image_size: int) -> str:
+    settings = [f"`resize: {dataset.resize}`"]
+    for key in ("max_classes", "max_images_per_class"):
+        if (limit := getattr(dataset, key)) is not None:
+            settings.append(f"`{key}: {limit}`")
+    return (
+        f"{_count(len(index), 'image')} of {image_size}×{image_size} pixels, packed with "
+        f"{', '.join(settings)}."
+    )
+
+
+def _split_table(index: Index) -> str:
+    images = [len(index.split_entries(split)) for split in SPLITS]
+    body = [["images", *images, len(index)]]
+    if index.classes:
+        present = [len(set(index.labels(split))) for split in SPLITS]
+        body.append(["classes", *present, len(set(index.all_labels))])
+    return _table(["", *SPLITS, "all"], body, "lrrrrr")
+
+
+def _classes(index: Index) -> Iterable[str]:
+    images = Counter((entry.class_name, entry.split) for entry in index.entries)
+    shown = {name: [images[name, split] for split in SPLITS] for name in index.classes}
+    body = [[_code(name), *counts, sum(counts)] for name, counts in shown.items()]
+    train = [counts[0] for counts in shown.values()]
+    if len(body) > MANY_CLASSES:
+        yield f"{len(body):,} classes; here the {ENDS} largest and the {ENDS} smallest in train."
+        order = sorted(range(len(body)), key=lambda label: -train[label])  # equals: by name
+        gap = ["…"] * len(body[0])
+        body = [*(body[i] for i in order[:ENDS]), gap, *(body[i] for i in order[-ENDS:])]
+    yield _table(["class", *SPLITS, "all"], body, "lrrrrr")
+    yield _balance(index.classes, train)
+    for column, split in enumerate(SPLITS):
+        missing = [name for name, counts in shown.items() if not counts[column]]
+        if missing:
+            names = _few([_code(name) for name in missing], MOST_NAMES)
+            yield f"{_count(len(missing), 'class')} without an image in {split}: {names}."
+
+
+def _balance(classes: Sequence[str], train: Sequence[int]) -> str:
+    """train: images of each class in the train split."""
+    least, most = min(train), max(train)
+    if least == most:
+        return f"Balanced: each class has {_count(most, 'image')} in train."
+    smallest, largest = (_code(classes[train.index(extreme)]) for extreme in (least, most))
+    shares = np.array([count for count in train if count]) / sum(train)
+    effective = math.exp(-(shares * np.log(shares)).sum())
+    return (
+        f"In train the largest class, {largest}, has {_count(most, 'image')}, the median class "
+        f"{_number(np.median(train))}, the smallest, {smallest}, {least:,}; the ratio of largest to "
+        f"smallest is {f'{most / least:.2f}' if least else '∞'}. The effective number of classes "
+        f"is {effective:,.1f} of {len(classes):,} (the exponential of the entropy of their shares; "
+        "all of them if they were balanced)."
+    )
+
+
+def _sizes(index: Index, image_size: int) -> Iterable[str]:
+    sizes = np.array([(entry.width, entry.height) for entry in index.entries])
+    widths, heights = sizes.T
+    if (sizes == sizes[0]).all():
+        yield f"All images have {widths[0]:,}×{heights[0]:,} pixels."
+    else:
+        body = [
+            [what, *(_number(value) for value in _quartiles(sides))]
+            for what, sides in (("width", widths), ("height", heights))
+        ]
+        body.append(["width / height", *(f"{v:.2f}" for v in _quartiles(widths / heights))])
+        yield _table(
+            ["", "min", "lower quartile", "median", "upper quartile", "max"], body, "lrrrrr"
+        )
+    enlarged = int((sizes.min(axis=1) < image_size).sum())
+    yield (
+        f"Enlarged, as a side is below {image_size} pixels: {_count(enlarged, 'image')} "
+        f"({100 * enlarged / len(sizes):.1f} %)."
+    )
+
+
+def _unreadable(index: Index) -> Iterable[str]:
+    if not index.unreadable:
+        yield "None."
+        return
+    yield f"{_count(len(index.unreadable), 'image')}, left out of all other numbers on this page."
+    shown = index.unreadable[:MOST_UNREADABLE]
+    yield _table(
+        ["image", "reason"],
+        [[_code(entry.source_name), _code(entry.error)] for entry in shown],
+        "ll",
+    )
+    if more := len(index.unreadable) - len(shown):
+        yield f"And {more:,} more, see the index."
+
+
+def _equal(index: Index) -> Iterable[str]:
+    same = defaultdict(list)
+    for entry in index.entries:
+        same[entry.sha256].append(entry)
+    groups = [group for group in same.values() if len(group) > 1]
+    if not groups:
+        yield "None: no two images have the same packed pixels."
+        return
+    groups.sort(key=lambda group: not _across(group))  # those that matter most are shown first
+    yield (
+        f"{_count(len(groups), 'group')} of images with the same packed pixels, "
+        f"{sum(map(len, groups)):,} images in all; {sum(map(_across, groups)):,} of the groups in "
+        "more than one split."
+    )
+    shown = groups[:MOST_GROUPS]
+    body = [[len(group), _names(group)] for group in shown]
+    yield _table(["images", "split and name"], body, "rl")
+    if more := len(groups) - len(shown):
+        yield f"And {_count(more, 'more group')}."
+
+
+def _across(group: Sequence[Entry]) -> bool:
+    return len({entry.split for entry in group}) > 1
+
+
+def _names(group: Sequence[Entry]) -> str:
+    return _few([f"{entry.split} {_code(entry.source_name)}" for entry in group], MOST_NAMES)
+
+
+# --- text -------------------------------------------------------------------------------------
+
+
+def _table(headers: list[str], body: list[list[int | str]], align: str) -> str:
+    """A pipe table. align: l or r for each column."""
+    return tabulate(
+        [[_cell(value) for value in row] for row in body],
+        headers=headers,
+        tablefmt="pipe",
+        colalign=[{"l": "left", "r": "right"}[side] for side in align],
+        disable_numparse=True,
+    )
+
+
+def _cell(value: int | str) -> str:
+    return f"{value:,}" if isinstance(value, int) else value.replace("|", r"\|")
+
+
+def _code(text: str) -> str:
+    """Text from outside as a code span, in which nothing has a meaning but backticks."""
+    text = printable(text)
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence} {text} {fence}" if "`" in text else f"`{text}`"
+
+
+def _few(texts: Sequence[str], most: int) -> str:
+    more = f" and {len(texts) - most:,} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more
+
+
+def _count(number: int, what: str) -> str:
+    """1 image, 2 images, 2 classes."""
+    plural = "es" if what.endswith("s") else "s"
+    return f"{number:,} {what}{'' if number == 1 else plural}"
+
+
+def _number(value: float) -> str:
+    """At most one decimal."""
+    return f"{value:,.1f}".removesuffix(".0")
+
+
+def _quartiles(values: np.ndarray) -> np.ndarray:
+    """(N,) → (5,): minimum, quartiles and median, maximum."""
+    return np.percentile(values, [0, 25, 50, 75, 100])

@@ -1,0 +1,27 @@
+"""contact_sheet(dataset): packed train images → a picture of some, reports/data/<dataset>.png."""
+
+from sslpipe.data.index import open_packed
+from sslpipe.errors import UserError
+from sslpipe.files import write_bytes
+from sslpipe.layout import Layout
+from sslpipe.params import Params
+from sslpipe.progress import say
+from sslpipe.reporting import contact_sheet
+from sslpipe.stages import find
+
+
+def run(params: Params, layout: Layout, name: str) -> None:
+    """Write `layout.contact_sheet(name)`.
+
+    Raises UserError when `contact_sheets` does not name the set (its licence may forbid to pass
+    images on, which `sslpipe check` knows), or when it has no train images.
+    """
+    find(params.datasets, name, "data set")
+    if name not in params.contact_sheets:
+        raise UserError(f"{name}: contact_sheets in params.yaml does not name this data set")
+    images, index = open_packed(layout, name)
+    if not index.split_entries("train"):
+        raise UserError(f"{name}: there are no train images to show")
+    path = layout.contact_sheet(name)
+    write_bytes(path, contact_sheet.as_png(contact_sheet.draw(images, index)))
+    say(f"{name}: example images in {path}")
