@@ -1,5 +1,4 @@
 import pytest
-
 from file_server import serving
 
 

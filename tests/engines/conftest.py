@@ -27,6 +27,7 @@ SMALL = {
         "digits": {"source": "digits", "max_images_per_class": 10},
     },
     "leaderboard": ["patches"],
+    "contact_sheets": [],
     "corpora": {"base": {"datasets": ["patches"]}},
     "methods": {
         "simclr": {"projector": {"hidden": 32, "output": 16}},

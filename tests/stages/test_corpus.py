@@ -24,7 +24,7 @@ PARAMS = load(Path(__file__).parents[2] / "presets/default.yaml")
 NAMES = ("a", "b", "c", "web", "other")
 
 
-def params(members=("a",), leaderboard=("a",), watched=()):
+def params(members=("a",), leaderboard=("a",), watched=(), near_duplicates=6):
     folder = {"kind": "folder", "path": "x"}
     datasets = {name: Dataset(source=folder, labelled=name != "web") for name in NAMES}
     online = PARAMS.pretrain.online.model_copy(update={"datasets": list(watched)})
@@ -33,7 +33,7 @@ def params(members=("a",), leaderboard=("a",), watched=()):
             "image_size": 16,
             "datasets": datasets,
             "leaderboard": list(leaderboard),
-            "corpora": {"base": Corpus(datasets=list(members))},
+            "corpora": {"base": Corpus(datasets=list(members), near_duplicates=near_duplicates)},
             "pretrain": PARAMS.pretrain.model_copy(update={"online": online}),
         }
     )
@@ -166,6 +166,36 @@ def test_no_held_out_image_enters_through_another_set(tmp_path, capsys, resize, 
     ((_, rows),) = corpus_rows(content)
     assert {web.entries[row].source_name for row in rows} == set(FILES) - held_out
     assert f"left out {len(held_out)} training images of web: " in capsys.readouterr().err
+
+
+def test_images_that_look_like_a_held_out_one_are_excluded(tmp_path, capsys):
+    layout = Layout(tmp_path)
+    phashes = {"five": "00000000000000ff", "two": "000000000000003f", "three": "0000000000000fff"}
+    put(layout, "a", train="one two three", val="five", phashes=phashes)
+    assert excluded(made(layout, near_duplicates=None)) == {"a": []}
+    assert excluded(made(layout, near_duplicates=2)) == {"a": [1]}
+    assert "0 equal a val, public or private image, 1 look like one" in capsys.readouterr().err
+    assert excluded(made(layout, near_duplicates=4)) == {"a": [1, 2]}
+    text = layout.corpus_page("base").read_text()
+    assert "| `all/k/1`" in text.replace("a: ", "") and "look the same, 2 bits" in text
+    assert "in at most 4 bits" in text
+
+
+def test_the_page_counts_what_was_left_out_and_names_examples(layout):
+    made(layout, members=["web", "a"], leaderboard=["a", "b"], watched=["c"])
+    text = layout.corpus_page("base").read_text()
+    members = [line for line in text.splitlines() if line.startswith(("| web ", "| a "))]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in members]
+    # web: seven and ten and fourteen are held out of a, b and c; a: one is c's val
+    assert cells[:2] == [["web", "5", "3", "0", "0", "2"], ["a", "4", "1", "0", "0", "3"]]
+    assert ["web", "b", "val", "1", "0", "0"] in cells
+    assert "a (3), b (3), c (3)" in text
+    assert "`all/k/1`" in text and "private: `all/k/6`" in text
+
+
+def test_a_corpus_without_leaks_says_so(layout):
+    made(layout, members=["b"], leaderboard=["a"])
+    assert "None was found." in layout.corpus_page("base").read_text()
 
 
 def test_equal_training_images_stay(layout):

@@ -157,7 +157,8 @@ def _collect(source: CC12M, addresses: Iterator[str], folder: Path) -> dict[Path
                     new.append(row)
                     if len(seen) == source.images:
                         break
-            chosen[tar] = [row.name for row in new]
+            if new:
+                chosen[tar] = [row.name for row in new]
             arrived.write(_csv((row.name, row.url, row.sha256) for row in new))
             barren = [] if any(row.outcome == OK for row in rows) else [*barren, *rows]
             if len(barren) >= BARREN * SHARD:
@@ -177,7 +178,7 @@ def _collect(source: CC12M, addresses: Iterator[str], folder: Path) -> dict[Path
         say(f"warning: cc12m: the list ends: {len(seen)} of {source.images} images arrived")
     del outcomes[OK]
     say(f"cc12m: {len(seen)} images of {tried} addresses; not used: {_most(outcomes)}")
-    return {tar: names for tar, names in chosen.items() if names}
+    return chosen
 
 
 def _shards(
@@ -260,7 +261,7 @@ def _nothing(barren: list[Row]) -> UserError:
     reasons = _most(Counter(row.outcome for row in barren))
     return UserError(
         f"cc12m: nothing arrived from {len(barren)} addresses in a row ({reasons}); "
-        "if the network is in order, run it again to try these again"
+        "see that the network is up and run it again: these are tried again"
     )
 
 

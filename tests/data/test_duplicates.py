@@ -1,0 +1,110 @@
+"""Copies and near copies of held-out images, against a brute-force search and real photographs."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance
+from skimage import data
+
+from sslpipe.data import duplicates
+from sslpipe.data.decode import decode
+from sslpipe.data.duplicates import leaks, nearest
+from sslpipe.data.index import Entry, Index
+
+PHOTOS = ("astronaut", "cat", "coffee", "rocket", "camera", "coins", "brick", "page")
+
+
+def photo(name: str) -> Image.Image:
+    return Image.fromarray(getattr(data, name)()).convert("RGB")
+
+
+def phash(image: Image.Image, resize: str = "squash", kind: str = "PNG", **settings) -> np.uint64:
+    file = io.BytesIO()
+    image.save(file, kind, **settings)
+    return np.uint64(int(decode(file.getvalue(), 64, resize).phash, 16))
+
+
+def changed(image: Image.Image) -> dict[str, np.uint64]:
+    half = image.resize((image.width // 2, image.height // 2))
+    return {
+        "compressed": phash(image, kind="JPEG", quality=30),
+        "half the size": phash(half, kind="JPEG"),
+        "squashed": phash(image.resize((80, 80))),
+        "grey": phash(image.convert("L")),
+        "brighter": phash(ImageEnhance.Brightness(image).enhance(1.15)),
+        "its whole, though its centre is packed": phash(image, "crop"),
+    }
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_the_same_photograph_in_another_form_is_near(name):
+    original = phash(photo(name))
+    for how, other in changed(photo(name)).items():
+        assert np.bitwise_count(original ^ other) <= 6, how
+
+
+def test_different_photographs_are_far():
+    hashes = np.array([phash(photo(name)) for name in PHOTOS])
+    differing = np.bitwise_count(hashes[:, None] ^ hashes[None]).astype(int)
+    assert differing[~np.eye(len(hashes), dtype=bool)].min() > 12
+
+
+@pytest.mark.parametrize("piece", [1, 7, 512])
+def test_nearest_is_what_brute_force_finds(monkeypatch, piece):
+    monkeypatch.setattr(duplicates, "PIECE", piece)
+    rng = np.random.default_rng(0)
+    queries, bank = (rng.integers(0, 2**64, n, dtype=np.uint64) for n in (20, 33))
+    bank[[4, 30]] = queries[3]
+    bits, places = nearest(queries, bank)
+    for query, bit, place in zip(queries.tolist(), bits, places, strict=True):
+        all_bits = [(query ^ other).bit_count() for other in bank.tolist()]
+        assert bit == min(all_bits)
+        assert place == all_bits.index(bit)
+
+
+def entry(row: int, split: str, pixels: str, file: str, bits: int) -> Entry:
+    return Entry(
+        row, split, 0, "k", f"all/k/{row}", pixels, file, 9, 9, f"{(1 << bits) - 1:016x}", ""
+    )
+
+
+def index(*entries: Entry) -> Index:
+    return Index(entries, ())
+
+
+TRAIN = [
+    entry(0, "train", "p0", "f0", 40),  # equal pixels, though the hash is far
+    entry(1, "train", "p1", "f1", 64),  # equal files
+    entry(2, "train", "p2", "f2", 3),  # nearest of two: 1 bit from B's, 3 from A's
+    entry(3, "train", "p3", "f3", 30),  # nothing near
+    entry(4, "train", "p4", "f4", 8),  # 4 bits from B's
+]
+A = index(
+    *TRAIN,
+    entry(5, "val", "p0", "x", 20),
+    entry(6, "public", "x", "f1", 20),
+    entry(7, "private", "y", "y", 0),
+)
+B = index(entry(0, "train", "p3", "f3", 30), entry(1, "public", "z", "z", 4))
+
+
+def found(near_duplicates):
+    return [
+        (leak.image.row, leak.dataset, leak.held_out.row, leak.kind, leak.bits)
+        for leak in leaks(TRAIN, {"a": A, "b": B}, near_duplicates)
+    ]
+
+
+def test_each_kind_of_leak_with_the_image_it_gives_away():
+    equal = [(0, "a", 5, "pixels", 0), (1, "a", 6, "file", 0)]
+    assert found(None) == equal
+    assert found(0) == equal
+    assert found(1) == [*equal, (2, "b", 1, "near", 1)]
+    assert found(3) == [*equal, (2, "b", 1, "near", 1)]
+    assert found(4) == [*equal, (2, "b", 1, "near", 1), (4, "b", 1, "near", 4)]
+
+
+def test_without_held_out_images_there_is_nothing():
+    assert leaks(TRAIN, {"b": index(entry(0, "train", "p0", "f0", 40))}, 6) == []
+    assert leaks([], {"a": A}, 6) == []
