@@ -6,6 +6,7 @@ import re
 import struct
 import zlib
 
+import imagehash
 import numpy as np
 import pytest
 from PIL import Image
@@ -190,7 +191,7 @@ def test_exif_orientation(orientation, kind):
 
 @pytest.mark.parametrize("orientation", STORED)
 def test_exif_orientation_of_a_jpeg(orientation):
-    """Four flat quarters of a photograph that is large enough to be decoded at a smaller scale."""
+    """Four flat quarters of a photograph."""
     corners = np.array([[[250, 10, 10], [10, 250, 10]], [[10, 10, 250], [250, 250, 10]]], np.uint8)
     upright = corners.repeat(96, axis=0).repeat(64, axis=1)
     pixels = read(oriented(STORED[orientation](upright), orientation, "JPEG"), 8)
@@ -228,16 +229,39 @@ def test_crop_takes_the_central_square(height, width):
     assert (read(encoded(Image.fromarray(values)), 20, "squash") == 0).any()
 
 
-@pytest.mark.parametrize("size", [32, 64, 100])
-def test_large_jpegs_differ_little_from_a_full_decode(size):
-    """Stripes of 20 to 90 pixels: a decode at too small a scale would blur the finer ones."""
-    rows, columns = np.mgrid[0:800, 0:640]
+JPEGS = {
+    "as usual": {},
+    "full colour": {"subsampling": 0, "quality": 95},
+    "progressive": {"progressive": True},
+    "very small": {"quality": 5},
+}
+
+
+@pytest.mark.parametrize("how", JPEGS)
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("size", [32, 100, 500])
+def test_jpegs_have_pillows_pixels(how, mode, size):
+    """Decoded by torchvision, for speed; resized by torch, which rounds otherwise here and there."""
+    rows, columns = np.mgrid[0:301, 0:240]
     waves = [np.sin(rows / 3.2), np.sin((rows + columns) / 6), np.sin(columns / 14)]
-    pixels = (127 + 120 * np.stack(waves, axis=-1)).astype(np.uint8)
-    content = encoded(Image.fromarray(pixels), "JPEG", quality=95)
-    full = Image.open(io.BytesIO(content)).resize((size, size), Image.Resampling.BILINEAR)
-    difference = np.abs(read(content, size).astype(float) - np.asarray(full))
-    assert difference.mean() < 2
+    image = Image.fromarray((127 + 120 * np.stack(waves, axis=-1)).astype(np.uint8)).convert(mode)
+    content = encoded(image, "JPEG", **JPEGS[how])
+    by_pillow = Image.open(io.BytesIO(content)).convert("RGB")
+    np.testing.assert_array_equal(to_rgb(content), np.asarray(by_pillow))
+    resized = np.asarray(by_pillow.resize((size, size), Image.Resampling.BILINEAR)).astype(int)
+    assert np.abs(read(content, size) - resized).max() <= 1
+
+
+def test_size_and_perceptual_hash_are_of_the_whole_upright_image():
+    image = Image.fromarray(COLOUR.repeat(9, 0).repeat(6, 1))
+    content = oriented(STORED[6](np.asarray(image)), 6, "PNG")
+    squash, crop = (decode(content, 64, resize) for resize in ("squash", "crop"))
+    assert squash[3:5] == crop[3:5] == (96, 144)
+    small = image.resize((64, 64), Image.Resampling.BILINEAR)
+    expected = imagehash.phash(small)
+    for decoded in (squash, crop):
+        assert expected - imagehash.hex_to_hash(decoded.phash) <= 2
+    assert squash.pixels != crop.pixels
 
 
 def test_the_hashes_are_of_the_pixels_and_of_the_file():

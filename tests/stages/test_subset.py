@@ -2,6 +2,8 @@
 
 import io
 import os
+import struct
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -71,6 +73,114 @@ def test_one_unreadable_image_is_left_out_and_said(layout, capsys):
     assert "1 of 200 images are unreadable" in capsys.readouterr().err
     for entry in index.entries:
         assert (images[entry.row] == int(entry.source_name[-7:-4])).all()
+
+
+def photo(number: int, kind: str = "JPEG", mode: str = "RGB", **settings) -> bytes:
+    pixels = np.random.default_rng(number).integers(0, 256, (6, 8, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).resize((80, 60)).convert(mode).save(file, kind, **settings)
+    return file.getvalue()
+
+
+def huge() -> bytes:
+    """A PNG of some bytes whose header claims 60,000 × 60,000 pixels."""
+    content = bytearray(photo(0, "PNG"))
+    content[16:24] = struct.pack(">II", 60_000, 60_000)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    return bytes(content)
+
+
+def flipped(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :]
+
+
+def turned(number: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return photo(number, exif=exif)
+
+
+def sixteen_bits(number: int) -> bytes:
+    grey = np.asarray(Image.open(io.BytesIO(photo(number))).convert("L")).astype(np.uint16)
+    file = io.BytesIO()
+    Image.fromarray(grey * 257).save(file, "PNG")
+    return file.getvalue()
+
+
+BROKEN = {
+    "truncated.jpg": lambda i: photo(i)[: 300 + i],
+    "truncated.png": lambda i: photo(i, "PNG")[: 60 + i],
+    "truncated.webp": lambda i: photo(i, "WEBP")[: 40 + i],
+    "truncated.gif": lambda i: photo(i, "GIF")[:20],
+    "truncated.tif": lambda i: photo(i, "TIFF")[: 90 + i],
+    "zeros.jpg": lambda i: bytes(1000 + i),
+    "empty.jpg": lambda i: b"",
+    "page.jpg": lambda i: f"<html>{i} not found</html>".encode(),
+    "headless.jpg": lambda i: photo(i)[20:],
+    "checksum.png": lambda i: flipped(photo(i, "PNG"), 60),
+    "huge.png": lambda i: huge(),
+    "movie.jpg": lambda i: b"\0\0\0\x20ftypisom" + bytes(100),
+    "script.png": lambda i: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+}
+UNUSUAL = {
+    "wrong_suffix.png": lambda i: photo(i),
+    "no_jpeg.jpg": lambda i: photo(i, "WEBP"),
+    "animated.gif": lambda i: photo(
+        i, "GIF", save_all=True, append_images=[Image.new("P", (80, 60))]
+    ),
+    "cmyk.jpg": lambda i: photo(i, mode="CMYK"),
+    "sixteen_bits.png": sixteen_bits,
+    "alpha.png": lambda i: photo(i, "PNG", mode="RGBA"),
+    "turned.jpg": turned,
+}
+
+
+def test_two_hundred_damaged_files_among_good_ones(tmp_path):
+    """Through download and subset: each is listed with its reason, the others are all there."""
+    for c in "ab":
+        folder = tmp_path / "mine" / c
+        folder.mkdir(parents=True)
+        for i in range(150):
+            (folder / f"{i:03}.jpg").write_bytes(photo(i))
+        for kinds, count in ((BROKEN, 8), (UNUSUAL, 5)):
+            for name, make in kinds.items():
+                for i in range(count):
+                    (folder / f"{i}_{name}").write_bytes(make(i))
+    layout, settings = Layout(tmp_path), params(max_unreadable=0.5)
+    download.run(settings, layout, "mine")
+    subset.run(settings, layout, "mine")
+    images, index = open_packed(layout, "mine")
+    broken = {e.source_name.split("/")[-1].split("_", 1)[1] for e in index.unreadable}
+    assert broken == set(BROKEN)
+    assert len(index.unreadable) == 2 * 8 * len(BROKEN) >= 200
+    assert all(entry.error and "\n" not in entry.error for entry in index.unreadable)
+    assert len(images) == len(index) == 2 * (150 + 5 * len(UNUSUAL))
+    for entry in index.entries:
+        portrait = "turned" in entry.source_name
+        assert (entry.width, entry.height) == ((60, 80) if portrait else (80, 60))
+        assert images[entry.row].std() > 5
+    again = Layout(tmp_path / "again")
+    download.run(params(str(tmp_path / "mine"), max_unreadable=0.5), again, "mine")
+    subset.run(settings, again, "mine")
+    for file in (Layout.raw, Layout.packed_images, Layout.packed_index):
+        assert file(layout, "mine").read_bytes() == file(again, "mine").read_bytes()
+
+
+def test_adding_a_hundred_images_moves_no_other_to_another_split(tmp_path):
+    layout, settings = Layout(tmp_path), params()
+    splits = []
+    for numbers in (range(0, 300), range(300, 350)):
+        for c in "ab":
+            (tmp_path / "mine" / c).mkdir(parents=True, exist_ok=True)
+            for i in numbers:
+                (tmp_path / "mine" / c / f"{i * 7919 % 1000:03}.jpg").write_bytes(photo(i))
+        download.run(settings, layout, "mine")
+        subset.run(settings, layout, "mine")
+        images, index = open_packed(layout, "mine")
+        splits.append({e.source_name: (e.split, e.sha256) for e in index.entries})
+        assert len(images) == 2 * (numbers.stop)
+    assert splits[0].items() <= splits[1].items()
+    assert {split for split, _ in splits[0].values()} == {"train", "val", "public", "private"}
 
 
 def test_the_settings_reach_the_packing(layout):
