@@ -9,7 +9,7 @@ from PIL import Image
 from torchvision.io import ImageReadMode, decode_jpeg
 from torchvision.transforms.v2 import functional as F
 
-from sslpipe.data.decode import decode
+from sslpipe.data.decode import decode, read
 
 from .pictures import jpeg, pictures
 from .table import Row, compared
@@ -27,14 +27,20 @@ def run(device: torch.device, threads: int) -> Iterator[list[Row]]:
 
 def packing(files: list[bytes], source: int) -> list[Row]:
     subjects = {
-        # With what packing needs besides pixels: upright by EXIF, sha256 of file and pixels.
-        "sslpipe": lambda: [decode(file, SIDE, "squash") for file in files],
+        "sslpipe": lambda: [by_sslpipe(file) for file in files],
+        # What the index needs besides: sha256 of file and pixels, perceptual hash.
+        "sslpipe, with hashes": lambda: [decode(file, SIDE, "squash") for file in files],
         "PIL": lambda: [by_pil(file) for file in files],
         "torchvision": lambda: [by_torchvision(file) for file in files],
     }
     with one_thread():
         rates = median_rates(subjects, COUNT, torch.device("cpu"), rounds=7)
     return compared(f"JPEG {source} px to {SIDE} px, 1 thread", rates, "images/s", "PIL")
+
+
+def by_sslpipe(file: bytes) -> np.ndarray:
+    image, resize = read(file)
+    return resize(image, SIDE)
 
 
 def by_pil(file: bytes) -> np.ndarray:

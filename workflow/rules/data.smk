@@ -17,6 +17,7 @@ rule subset:
         code(
             "data/choose.py",
             "data/decode.py",
+            "data/fast_jpeg.py",
             "data/index.py",
             "data/pack.py",
             "data/raw.py",

@@ -5,15 +5,13 @@ import hashlib
 import io
 import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import imagehash
 import numpy as np
-import torch
 from PIL import Image, UnidentifiedImageError
-from torch.nn.functional import interpolate
-from torchvision.io import ImageReadMode, decode_jpeg
 
 # Pillow also opens documents and programs' inputs (EPS starts Ghostscript): those are no images.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
@@ -47,6 +45,8 @@ class Decoded(NamedTuple):
     error: str
 
 
+Resize = Callable[[np.ndarray, int], np.ndarray]
+
 Batch = tuple[str, list[tuple[int, int]], int, str]
 """A file that holds encoded images; (offset, length) of some; side in pixels; how to resize."""
 
@@ -63,12 +63,15 @@ def decode_batch(batch: Batch) -> list[Decoded]:
 
 
 def decode(content: bytes, size: int, resize: str) -> Decoded:
-    """Decode and resize one encoded image; never raises for bad content."""
+    """Decode and resize one encoded image; never raises for bad content.
+
+    resize: `squash` both sides to `size`, or `crop` the central square and resize that.
+    """
     file_sha256 = hashlib.sha256(content).hexdigest()
     try:
-        image = to_rgb(content)
-        resized = resized_to(image, size, resize)
-        whole = resized if resize == "squash" else resized_to(image, size, "squash")
+        image, resized_to = read(content)
+        resized = resized_to(central_square(image) if resize == "crop" else image, size)
+        whole = resized if resize == "squash" else resized_to(image, size)
         phash = str(imagehash.phash(Image.fromarray(whole)))
     except Exception as error:  # the decoders raise nearly everything on broken files
         return Decoded(b"", "", file_sha256, 0, 0, "", _reason(error))
@@ -78,41 +81,37 @@ def decode(content: bytes, size: int, resize: str) -> Decoded:
     return Decoded(pixels, sha256, file_sha256, width, height, phash, "")
 
 
-def to_rgb(content: bytes) -> np.ndarray:
-    """uint8 (H, W, 3): the first frame, upright, transparency on white."""
+def read(content: bytes) -> tuple[np.ndarray, Resize]:
+    """uint8 (H, W, 3): the first frame, upright, transparency on white; and what resizes it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about metadata and palettes: nothing to be done
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.format == "JPEG" and image.mode in ("RGB", "L") and _turn(image) is None:
+                from sslpipe.data import fast_jpeg
+
                 with contextlib.suppress(RuntimeError):  # then Pillow, which says what is wrong
-                    return _jpeg(content)
+                    return fast_jpeg.read(content), fast_jpeg.resize
             image.load()
             turn = _turn(image)  # only now: Pillow turns a TIFF when it loads it
             upright = image if turn is None else image.transpose(turn)
-            return np.array(_rgb(upright))
+            return np.array(_rgb(upright)), resize
 
 
-def resized_to(image: np.ndarray, size: int, resize: str) -> np.ndarray:
+def central_square(image: np.ndarray) -> np.ndarray:
+    height, width, _ = image.shape
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[top : top + side, left : left + side]
+
+
+def resize(image: np.ndarray, size: int) -> np.ndarray:
     """uint8 (H, W, 3) → uint8 (size, size, 3), antialiased.
 
-    resize: `squash` both sides to `size`, or `crop` the central square and resize that. The filter
-    is bilinear: a triangle whose width grows with the reduction, as Pillow's and torchvision's.
+    The filter is bilinear: a triangle whose width grows with the reduction.
     """
-    if resize == "crop":
-        height, width, _ = image.shape
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        image = image[top : top + side, left : left + side]
-    batch = torch.from_numpy(image).permute(2, 0, 1)[None]
-    resized = interpolate(batch, (size, size), mode="bilinear", antialias=True)
-    return resized[0].permute(1, 2, 0).contiguous().numpy()
-
-
-def _jpeg(content: bytes) -> np.ndarray:
-    """The same pixels as Pillow's, in half the time. Raises RuntimeError for a broken file."""
-    encoded = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-    return decode_jpeg(encoded, mode=ImageReadMode.RGB).permute(1, 2, 0).numpy()
+    resized = Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(resized)
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

@@ -12,20 +12,19 @@ import itertools
 import multiprocessing
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
 import numpy as np
-import PIL
-import torch
-import torchvision
 from filelock import FileLock, Timeout
 
-from sslpipe.data import decode, splits
+from sslpipe.data import splits
 from sslpipe.data.choose import Choice
 from sslpipe.data.decode import Batch, Decoded, decode_batch
 from sslpipe.data.index import COLUMNS, Entry
@@ -105,9 +104,10 @@ def pack(
 def fingerprint(tar: Path, choices: Sequence[Choice], size: int, resize: str) -> str:
     """What the pixels depend on: only work of the same may be gone on with."""
     stat = tar.stat()
-    decoder = Path(decode.__file__).read_bytes()
-    digest = hashlib.sha256(decoder)
-    versions = PIL.__version__, torch.__version__, torchvision.__version__
+    digest = hashlib.sha256()
+    for module in ("decode.py", "fast_jpeg.py"):
+        digest.update(Path(__file__).with_name(module).read_bytes())
+    versions = [version(package) for package in ("pillow", "torch", "torchvision")]
     digest.update(f"{versions} {size} {resize} {stat.st_size} {stat.st_mtime_ns}".encode())
     for choice in choices:
         digest.update(f"{choice.split} {choice.label} {choice.member}".encode())
@@ -256,8 +256,11 @@ def decoded_images(
         for batch in batches:
             yield from decode_batch(batch)
         return
-    # spawn, as forking a process that has threads (numpy's, torch's) can hang
-    context = multiprocessing.get_context("spawn")
+    # Forking this process could hang, if it has threads (numpy's, torch's). A server that has none,
+    # and imports what is needed once for all, forks quickly; macOS's own libraries forbid even that.
+    context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+    if sys.platform == "linux":
+        context.set_forkserver_preload(["sslpipe.data.fast_jpeg", "sslpipe.data.decode"])
     pool = ProcessPoolExecutor(processes, context, _one_of_many)
     try:
         waiting = deque(
@@ -276,7 +279,8 @@ def decoded_images(
 
 def _one_of_many() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first alone answers it
-    torch.set_num_threads(1)  # the processes share the cores already
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)  # the processes share the cores already
 
 
 def _batches(tar: Path, choices: Sequence[Choice], size: int, resize: str) -> Iterator[Batch]:
