@@ -1,6 +1,6 @@
 rule download:
     input:
-        code("data/sources", "data/archives.py", "data/raw.py"),
+        code("data/sources", "data/archives.py", "data/images.py", "data/raw.py"),
     output:
         "data/raw/{dataset}.tar",
     log:
@@ -18,6 +18,7 @@ rule subset:
             "data/choose.py",
             "data/decode.py",
             "data/fast_jpeg.py",
+            "data/images.py",
             "data/index.py",
             "data/pack.py",
             "data/raw.py",

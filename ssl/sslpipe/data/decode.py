@@ -13,20 +13,7 @@ import imagehash
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-# Pillow also opens documents and programs' inputs (EPS starts Ghostscript): those are no images.
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
-
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""EXIF orientation → what makes the image upright."""
-ORIENTATION = 0x0112
+from sslpipe.data.images import FORMATS, rgb, turn
 
 
 class Decoded(NamedTuple):
@@ -87,15 +74,15 @@ def read(content: bytes) -> tuple[np.ndarray, Resize]:
         warnings.simplefilter("ignore")  # about metadata and palettes: nothing to be done
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            if image.format == "JPEG" and image.mode in ("RGB", "L") and _turn(image) is None:
+            if image.format == "JPEG" and image.mode in ("RGB", "L") and turn(image) is None:
                 from sslpipe.data import fast_jpeg
 
                 with contextlib.suppress(RuntimeError):  # then Pillow, which says what is wrong
                     return fast_jpeg.read(content), fast_jpeg.resize
             image.load()
-            turn = _turn(image)  # only now: Pillow turns a TIFF when it loads it
-            upright = image if turn is None else image.transpose(turn)
-            return np.array(_rgb(upright)), resize
+            to_upright = turn(image)  # only now: Pillow turns a TIFF when it loads it
+            upright = image if to_upright is None else image.transpose(to_upright)
+            return np.array(rgb(upright)), resize
 
 
 def central_square(image: np.ndarray) -> np.ndarray:
@@ -112,41 +99,6 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
     """
     resized = Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(resized)
-
-
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What makes the image upright, None if it is."""
-    try:
-        return TURNS.get(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # broken metadata do not make the pixels unreadable
-        return None
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_eight_bits(np.asarray(image), image.mode)).convert("RGB")
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    image = image.convert("RGBA")
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image).convert("RGB")
-
-
-def _eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
-    """Grey values of more than 8 bits → uint8 (H, W).
-
-    Integers are taken as 16 bits, floats as 0 … 1 or else 0 … 255; values outside are stretched
-    from lowest to highest.
-    """
-    values = values.astype(np.float64)
-    low, high = values.min(), values.max()
-    if not np.isfinite(low + high):
-        raise ValueError("pixels that are not finite numbers")
-    tops = (1.0, 255.0) if mode == "F" else (65535.0,)
-    for top in tops:
-        if low >= 0 and high <= top:
-            return np.rint(values * (255 / top)).astype(np.uint8)
-    return np.rint((values - low) * (255 / ((high - low) or 1))).astype(np.uint8)
 
 
 def _reason(error: Exception) -> str:

@@ -105,7 +105,7 @@ def fingerprint(tar: Path, choices: Sequence[Choice], size: int, resize: str) ->
     """What the pixels depend on: only work of the same may be gone on with."""
     stat = tar.stat()
     digest = hashlib.sha256()
-    for module in ("decode.py", "fast_jpeg.py"):
+    for module in ("decode.py", "fast_jpeg.py", "images.py"):
         digest.update(Path(__file__).with_name(module).read_bytes())
     versions = [version(package) for package in ("pillow", "torch", "torchvision")]
     digest.update(f"{versions} {size} {resize} {stat.st_size} {stat.st_mtime_ns}".encode())

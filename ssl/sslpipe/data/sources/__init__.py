@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sslpipe.data.sources import arrays, bundled, folder, mini_imagenet, published
+from sslpipe.data.sources import arrays, bundled, folder, mini_imagenet, published, web
 
 Source = Callable[[Any, Path], Iterator[tuple[str, bytes]]]
 
@@ -23,6 +23,7 @@ SOURCES: dict[str, Source] = {
     "mini_imagenet": mini_imagenet.mini_imagenet,
     "sun397": published.sun397,
     "inaturalist": published.inaturalist,
+    "cc12m": web.cc12m,
     "cifar10": arrays.cifar10,
     "stl10": arrays.stl10,
     "imagenette": published.imagenette,

@@ -137,7 +137,6 @@ class _Deadline:
         self.passed = False
         self.socket: socket.socket | None = None
         self.timer = threading.Timer(seconds, self._pass)
-        self.timer.daemon = True
 
     def __enter__(self) -> "_Deadline":
         _this_thread.deadline = self
