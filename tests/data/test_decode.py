@@ -275,6 +275,14 @@ def test_the_hashes_are_of_the_pixels_and_of_the_file():
     assert decoded.error == ""
 
 
+def test_images_of_little_contrast_have_no_perceptual_hash():
+    """Flat ones would all be near each other, by the sign of rounding errors."""
+    noise = np.random.default_rng(0).normal(0, 1, (64, 64, 1))
+    for contrast, has_hash in ((0, False), (12, False), (20, True)):
+        pixels = (128 + contrast * noise.repeat(3, axis=2)).clip(0, 255).astype(np.uint8)
+        assert bool(decode(encoded(Image.fromarray(pixels)), 64, "squash").phash) == has_hash
+
+
 PHOTO = encoded(Image.fromarray(COLOUR.repeat(8, 0).repeat(8, 1)), "JPEG")
 PNG = encoded(Image.fromarray(COLOUR))
 NAN = np.full((SIDE, SIDE), np.nan, np.float32)

@@ -105,6 +105,14 @@ def test_each_kind_of_leak_with_the_image_it_gives_away():
     assert found(4) == [*equal, (2, "b", 1, "near", 1), (4, "b", 1, "near", 4)]
 
 
+def test_images_without_a_hash_are_near_no_other():
+    flat = entry(0, "train", "p", "f", 0)._replace(phash="")
+    other = entry(1, "val", "q", "g", 0)._replace(phash="")
+    assert leaks([flat], {"a": index(other)}, 16) == []
+    assert leaks([flat], {"a": index(other._replace(sha256="p"))}, 16) != []
+    assert leaks([TRAIN[2]], {"a": index(other)}, 16) == []
+
+
 def test_without_held_out_images_there_is_nothing():
     assert leaks(TRAIN, {"b": index(entry(0, "train", "p0", "f0", 40))}, 6) == []
     assert leaks([], {"a": A}, 6) == []

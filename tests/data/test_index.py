@@ -14,7 +14,7 @@ ENTRIES = [
     Entry(0, "train", 1, "dog", 'all/dog/1, "é".jpg', HASHES[0], FILES[0], *SEEN, ""),
     Entry(1, "train", 0, "cat", "all/cat/2.jpg", HASHES[1], FILES[1], *SEEN, ""),
     Entry(2, "public", 1, "dog", "all/dog/3.jpg", HASHES[2], FILES[2], *SEEN, ""),
-    Entry(3, "private", 0, "cat", "all/cat/4.jpg", HASHES[3], FILES[3], *SEEN, ""),
+    Entry(3, "private", 0, "cat", "all/cat/4.jpg", HASHES[3], FILES[3], 9, 9, "", ""),
     Entry(
         -1,
         "train",

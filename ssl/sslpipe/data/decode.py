@@ -15,12 +15,15 @@ from PIL import Image, UnidentifiedImageError
 
 from sslpipe.data.images import FORMATS, rgb, turn
 
+LEAST_CONTRAST = 16.0
+"""Standard deviation of the brightness, of 255, from which on an image has a perceptual hash."""
+
 
 class Decoded(NamedTuple):
     """pixels: S·S·3 bytes and their sha256; or, for an unreadable image, empty and the reason.
 
-    width, height: of the whole image, upright, in pixels. phash: the perceptual hash of the whole
-    image, 16 hexadecimal digits. file_sha256 is of the encoded bytes, readable or not.
+    width, height: of the whole image, upright, in pixels. phash: see `perceptual_hash`. file_sha256
+    is of the encoded bytes, readable or not.
     """
 
     pixels: bytes
@@ -59,7 +62,7 @@ def decode(content: bytes, size: int, resize: str) -> Decoded:
         image, resized_to = read(content)
         resized = resized_to(central_square(image) if resize == "crop" else image, size)
         whole = resized if resize == "squash" else resized_to(image, size)
-        phash = str(imagehash.phash(Image.fromarray(whole)))
+        phash = perceptual_hash(whole)
     except Exception as error:  # the decoders raise nearly everything on broken files
         return Decoded(b"", "", file_sha256, 0, 0, "", _reason(error))
     height, width, _ = image.shape
@@ -83,6 +86,16 @@ def read(content: bytes) -> tuple[np.ndarray, Resize]:
             to_upright = turn(image)  # only now: Pillow turns a TIFF when it loads it
             upright = image if to_upright is None else image.transpose(to_upright)
             return np.array(rgb(upright)), resize
+
+
+def perceptual_hash(image: np.ndarray) -> str:
+    """16 hexadecimal digits: the signs of 64 low frequencies of the brightness (pHash).
+
+    '' for uint8 (S, S, 3) of little contrast, where these are signs of noise: skies and walls would
+    all look the same, and rounding would decide.
+    """
+    grey = Image.fromarray(image).convert("L")
+    return str(imagehash.phash(grey)) if np.asarray(grey).std() >= LEAST_CONTRAST else ""
 
 
 def central_square(image: np.ndarray) -> np.ndarray:

@@ -33,6 +33,7 @@ def leaks(
 
     At most one leak for each training image: with an equal image if there is one, else with the
     nearest whose perceptual hash differs in at most `near_duplicates` of 64 bits; None: equal only.
+    Images without a perceptual hash are near no other.
     """
     train = list(train)
     held_out = [
@@ -51,8 +52,9 @@ def leaks(
             found.append(Leak(image, *by_pixels[image.sha256], "pixels", 0))
         elif image.file_sha256 in by_file:
             found.append(Leak(image, *by_file[image.file_sha256], "file", 0))
-        else:
+        elif image.phash:
             others.append(image)
+    held_out = [(dataset, entry) for dataset, entry in held_out if entry.phash]
     if near_duplicates is not None and others and held_out:
         bits, places = nearest(hashes(others), hashes(entry for _, entry in held_out))
         found += [

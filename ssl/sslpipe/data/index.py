@@ -18,13 +18,13 @@ from sslpipe.files import write_text
 from sslpipe.layout import Layout
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
-PHASH = re.compile(r"[0-9a-f]{16}")
+PHASH = re.compile(r"([0-9a-f]{16})?")
 
 
 class Entry(NamedTuple):
     """One line. sha256 is of the packed pixels, file_sha256 of the encoded image in the tar.
 
-    width, height: of the encoded image, upright, in pixels. phash: its perceptual hash, 64 bits.
+    width, height: of the encoded image, upright, in pixels. phash: its perceptual hash, '' if it has none.
     An unreadable image has row -1, an error, and neither sha256, size (0) nor phash.
     """
 

@@ -64,7 +64,7 @@ def _rule(near_duplicates: int | None, indexes: Mapping[str, Index]) -> str:
         else f"Two images look the same when their 64-bit perceptual hashes (pHash of the whole image, "
         f"squashed) differ in at most {near_duplicates} bits (`near_duplicates`): the same photograph "
         "at another size, compression or brightness; not one that is mirrored, turned or cut otherwise. "
-        "Some pairs are only alike."
+        "Some pairs are only alike. Images of little contrast have no such hash."
     )
     return (
         "Every training image was compared with the val, public and private images of "
