@@ -94,8 +94,9 @@ def perceptual_hash(image: np.ndarray) -> str:
     '' for uint8 (S, S, 3) of little contrast, where these are signs of noise: skies and walls would
     all look the same, and rounding would decide.
     """
-    grey = Image.fromarray(image).convert("L")
-    return str(imagehash.phash(grey)) if np.asarray(grey).std() >= LEAST_CONTRAST else ""
+    # To the side that the library's hash works on; its own filter takes three times as long.
+    small = Image.fromarray(image).convert("L").resize((32, 32), Image.Resampling.BOX)
+    return str(imagehash.phash(small)) if np.asarray(small).std() >= LEAST_CONTRAST else ""
 
 
 def central_square(image: np.ndarray) -> np.ndarray:
