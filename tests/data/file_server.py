@@ -77,6 +77,7 @@ def serving() -> Iterator[FileServer]:
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     http.daemon_threads = True
+    http.handle_error = lambda *_: None  # clients may go away in the middle of an answer
     server = FileServer(f"http://127.0.0.1:{http.server_port}")
     thread = threading.Thread(target=http.serve_forever, args=(0.02,), daemon=True)
     thread.start()

@@ -12,7 +12,7 @@ from sslpipe.data.decode import decode
 from sslpipe.data.duplicates import leaks, nearest
 from sslpipe.data.index import Entry, Index
 
-PHOTOS = ("astronaut", "cat", "coffee", "rocket", "camera", "coins", "text", "page")
+PHOTOS = ("astronaut", "cat", "coffee", "rocket", "camera", "coins", "retina", "page")
 
 
 def photo(name: str) -> Image.Image:
