@@ -12,7 +12,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from sslpipe.data.decode import central_square, decode
+from sslpipe.data.decode import central_square, decode, is_plain_jpeg
 from sslpipe.data.decode import read as read_image
 
 SIDE = 16
@@ -253,6 +253,38 @@ def test_jpegs_have_pillows_pixels(how, mode, size):
     np.testing.assert_array_equal(read_image(content)[0], np.asarray(by_pillow))
     resized = np.asarray(by_pillow.resize((size, size), Image.Resampling.BILINEAR)).astype(int)
     assert np.abs(read(content, size) - resized).max() <= 1
+
+
+def with_size(content: bytes, width: int, height: int) -> bytes:
+    """A JPEG whose frame header claims another size."""
+    at = next(i for i in range(len(content)) if content[i : i + 2] in (b"\xff\xc0", b"\xff\xc2"))
+    return content[: at + 5] + struct.pack(">HH", height, width) + content[at + 9 :]
+
+
+def test_which_jpegs_are_plain():
+    usual = encoded(Image.fromarray(COLOUR), "JPEG")
+    assert is_plain_jpeg(usual)
+    assert is_plain_jpeg(encoded(Image.fromarray(COLOUR), "JPEG", progressive=True, comment=b"x"))
+    assert is_plain_jpeg(encoded(Image.fromarray(GREY), "JPEG"))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for other in (
+        encoded(Image.fromarray(COLOUR), "JPEG", exif=exif),
+        encoded(Image.new("CMYK", (8, 8)), "JPEG"),
+        with_size(usual, 60_000, 60_000),
+        with_size(usual, 0, 9),
+        usual[:2] + b"\xff" + usual[2:],  # a fill byte, which hides nothing from Pillow
+        usual[:20],
+        PNG,
+        b"",
+    ):
+        assert not is_plain_jpeg(other)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_bomb_is_refused_before_it_takes_memory(progressive):
+    content = encoded(Image.fromarray(COLOUR), "JPEG", progressive=progressive)
+    assert "DecompressionBomb" in decode(with_size(content, 65_500, 65_500), 8, "crop").error
 
 
 def test_size_and_perceptual_hash_are_of_the_whole_upright_image():

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import re
+import struct
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,10 @@ class Decoded(NamedTuple):
     phash: str
     error: str
 
+
+FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+SEGMENT_MARKERS = frozenset([0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)])
+"""Huffman and quantisation tables, restart interval, comment, application data."""
 
 Resize = Callable[[np.ndarray, int], np.ndarray]
 
@@ -73,19 +78,40 @@ def decode(content: bytes, size: int, resize: str) -> Decoded:
 
 def read(content: bytes) -> tuple[np.ndarray, Resize]:
     """uint8 (H, W, 3): the first frame, upright, transparency on white; and what resizes it."""
+    if is_plain_jpeg(content):
+        from sslpipe.data import fast_jpeg
+
+        with contextlib.suppress(RuntimeError):  # then Pillow, which says what is wrong
+            return fast_jpeg.read(content), fast_jpeg.resize
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about metadata and palettes: nothing to be done
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            if image.format == "JPEG" and image.mode in ("RGB", "L") and turn(image) is None:
-                from sslpipe.data import fast_jpeg
-
-                with contextlib.suppress(RuntimeError):  # then Pillow, which says what is wrong
-                    return fast_jpeg.read(content), fast_jpeg.resize
             image.load()
             to_upright = turn(image)  # only now: Pillow turns a TIFF when it loads it
             upright = image if to_upright is None else image.transpose(to_upright)
             return np.array(rgb(upright)), resize
+
+
+def is_plain_jpeg(content: bytes) -> bool:
+    """Whether this is a grey or YCbCr JPEG without EXIF, of a size that Pillow would decode.
+
+    Walks from segment to segment up to the frame header (ITU-T T.81, annex B), in a tenth of the
+    time in which Pillow opens a file.
+    """
+    if not content.startswith(b"\xff\xd8"):
+        return False
+    at = 2
+    while content[at : at + 1] == b"\xff" and len(content) >= at + 10:
+        marker = content[at + 1]
+        if marker in FRAME_MARKERS:
+            precision, height, width, components = struct.unpack_from(">BHHB", content, at + 4)
+            usual = precision == 8 and components in (1, 3)
+            return usual and 0 < width * height <= Image.MAX_IMAGE_PIXELS
+        if marker not in SEGMENT_MARKERS or content[at + 4 : at + 8] == b"Exif":
+            return False
+        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    return False
 
 
 def perceptual_hash(image: np.ndarray) -> str:
