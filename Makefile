@@ -1,6 +1,6 @@
 # make        install into .venv, run the experiment of params.yaml, print the leaderboard
 # make test   run the whole test suite
-# make bench  measure the training core and its parts beside other libraries (12 minutes on two cores)
+# make bench  measure the training core and its parts beside other libraries (13 minutes on two cores)
 # make clean  remove the environment (results stay)
 
 VENV := .venv

@@ -6,6 +6,7 @@ import importlib
 import io
 import json
 import struct
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -461,6 +462,13 @@ def test_a_hub_that_does_not_answer_is_one_line(network, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="the hub cannot be asked") as caught:
         from_hub(tmp_path)
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("package", ["pyarrow.parquet", "huggingface_hub"])
+def test_missing_packages_are_named(network, tmp_path, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=r"pip install 'sslpipe\[hub\]'"):
+        from_hub(tmp_path)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from sslpipe.progress import say
 from sslpipe.schema import ResolvedRun
 from sslpipe.stages.inputs import require
 from sslpipe.training.checkpoint import RunState, code_version, fingerprint
+from sslpipe.training.corpus_images import CorpusImages
 from sslpipe.training.cost import peak_flops
 from sslpipe.training.devices import lease, visible_devices
 from sslpipe.training.launch import group, launch, launched
@@ -99,18 +100,10 @@ def pretrain(
             state.clear()
 
 
-def corpus_images(layout: Layout, corpus: Path) -> torch.Tensor:
-    """The corpus as one uint8 tensor (N, S, S, 3) on the CPU.
-
-    A corpus that is one whole train split stays a view of the file; others are copied together.
-    """
-    parts = []
-    for dataset, rows in corpus_rows(read_json(corpus)):
-        images, _ = open_packed(layout, dataset)
-        whole = len(rows) == 0 or rows[-1] - rows[0] + 1 == len(rows)
-        parts.append(images[rows[0] : rows[-1] + 1] if whole else images[rows])
-    joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    return torch.from_numpy(joined)
+def corpus_images(layout: Layout, corpus: Path) -> CorpusImages:
+    """The corpus, uint8 (N, S, S, 3), mapped from its packed sets."""
+    rows = corpus_rows(read_json(corpus))
+    return CorpusImages([(open_packed(layout, name)[0], chosen) for name, chosen in rows])
 
 
 def watch(layout: Layout, dataset: str, bank: int) -> Watched:

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from sslpipe import schema
 from sslpipe.seeds import generator
+from sslpipe.training.corpus_images import Images
 from sslpipe.views import MultiCrop, ViewPolicy, normalize
 
 Views = list[Tensor]
@@ -84,7 +85,7 @@ class ViewsOfParts(Dataset):
 
     def __init__(
         self,
-        images: Tensor,
+        images: Images,
         multicrop: MultiCrop,
         plan: Plan,
         epoch: int,
@@ -113,7 +114,7 @@ class ViewsOfParts(Dataset):
 
 
 def views_of_epoch(
-    images: Tensor,
+    images: Images,
     multicrop: MultiCrop,
     plan: Plan,
     epoch: int,

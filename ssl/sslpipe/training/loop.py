@@ -22,6 +22,7 @@ from sslpipe.training import memory
 from sslpipe.training.batches import Plan, Views, as_input, build_views, views_of_epoch
 from sslpipe.training.checkpoint import RunState
 from sslpipe.training.compilation import compile_networks, compiles
+from sslpipe.training.corpus_images import Images
 from sslpipe.training.cost import Cost, cost_of
 from sslpipe.training.energy import EnergyMeter
 from sslpipe.training.monitor import collapsed
@@ -53,7 +54,7 @@ class Trained:
 
 def train(
     run: ResolvedRun,
-    images: Tensor,
+    images: Images,
     watched: list[Watched],
     saved: RunState,
     *,
@@ -90,7 +91,7 @@ def train(
 def take_steps(
     run: ResolvedRun,
     method: Method,
-    images: Tensor,
+    images: Images,
     watched: list[Watched],
     saved: RunState,
     device: torch.device,

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 import psutil
 import torch
-from torch import Tensor
 
 from sslpipe.errors import UserError
 from sslpipe.networks.ranks import ranks
 from sslpipe.progress import say
 from sslpipe.schema import ResolvedRun
+from sslpipe.training.corpus_images import Images
 from sslpipe.training.cost import Cost
 
 GIB = 2**30
@@ -84,7 +84,7 @@ def _parts_that_fit(run: ResolvedRun, cost: Cost, limit: int) -> int | None:
     return None
 
 
-def placed(run: ResolvedRun, images: Tensor, cost: Cost, device: torch.device) -> Tensor:
+def placed(run: ResolvedRun, images: Images, cost: Cost, device: torch.device) -> Images:
     """The corpus (N, S, S, 3) uint8 where it is read from: the GPU's memory if it fits beside the
     training, else the CPU's. Says which."""
     if device.type == "cpu":
