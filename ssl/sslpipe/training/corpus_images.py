@@ -22,33 +22,23 @@ class CorpusImages:
 
     def __init__(self, parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
         """parts: (packed images uint8 (M, S, S, 3), ascending int64 rows of them)."""
-        self.files = [torch.from_numpy(images) for images, _ in parts]
-        # A row's number counts on from file to file; a file's end is where the next one's begin.
-        self.ends = torch.tensor([len(file) for file in self.files]).cumsum(0)
-        self.rows = torch.cat(
-            [
-                torch.from_numpy(rows) + end - len(file)
-                for (_, rows), end, file in zip(parts, self.ends, self.files, strict=True)
-            ]
-        )
-        self.shape = (len(self.rows), *self.files[0].shape[1:])
+        self.files = [np.asarray(images) for images, _ in parts]
+        self.file_of = torch.cat([torch.full((len(rows),), i) for i, (_, rows) in enumerate(parts)])
+        self.row_of = torch.cat([torch.from_numpy(rows) for _, rows in parts])
+        self.shape = (len(self.row_of), *self.files[0].shape[1:])
         self.nbytes = int(np.prod(self.shape))
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.row_of)
 
     def index_select(self, dim: int, index: Tensor) -> Tensor:
         """uint8 (B, S, S, 3) in memory; index: int64 (B,); dim: 0, as there is no use for others."""
-        rows = self.rows[index]
-        if len(self.files) == 1:
-            return self.files[0].index_select(dim, rows)
-        selected = torch.empty((len(rows), *self.shape[1:]), dtype=torch.uint8)
-        file_of = torch.bucketize(rows, self.ends, right=True)
-        for number in file_of.unique().tolist():
-            file, end = self.files[number], self.ends[number]
-            places = (file_of == number).nonzero().squeeze(1)
-            selected.index_copy_(0, places, file.index_select(dim, rows[places] - end + len(file)))
-        return selected
+        selected = np.empty((len(index), *self.shape[1:]), dtype=np.uint8)
+        places = zip(self.file_of[index].tolist(), self.row_of[index].tolist(), strict=True)
+        # One by one: each is a block of memory, and torch's gathers copy it twice over several files.
+        for image, (file, row) in enumerate(places):
+            selected[image] = self.files[file][row]
+        return torch.from_numpy(selected)
 
     def to(self, device: torch.device) -> Tensor:
         """All of them, as one tensor on a device."""
