@@ -181,6 +181,17 @@ def test_images_that_look_like_a_held_out_one_are_excluded(tmp_path, capsys):
     assert "in at most 4 bits" in text
 
 
+@pytest.mark.parametrize("copies, warned", [(1, False), (2, True)])
+def test_a_hash_that_tells_nothing_apart_is_suspected(tmp_path, capsys, copies, warned):
+    layout = Layout(tmp_path)
+    words = [f"w{i}" for i in range(30)]
+    phashes = dict.fromkeys([*words[:copies], "held"], "00ff00ff00ff00ff")
+    put(layout, "a", train=" ".join(words), val="held", phashes=phashes)
+    assert excluded(made(layout)) == {"a": list(range(copies))}
+    assert ("so many images of a look alike" in capsys.readouterr().err) == warned
+    assert ("so many images look alike" in layout.corpus_page("base").read_text()) == warned
+
+
 def test_the_page_counts_what_was_left_out_and_names_examples(layout):
     made(layout, members=["web", "a"], leaderboard=["a", "b"], watched=["c"])
     text = layout.corpus_page("base").read_text()

@@ -12,6 +12,10 @@ PIECE = 512
 """So many training with so many held-out images are compared at a time: 2 MB, which stay in cache."""
 
 
+MANY = 0.05
+"""From this share of a set on, images that look the same are hardly copies: see `too_many`."""
+
+
 class Leak(NamedTuple):
     """A training image and the held-out image it gives away.
 
@@ -62,6 +66,14 @@ def leaks(
             for i in np.flatnonzero(bits <= near_duplicates)
         ]
     return sorted(found, key=lambda leak: leak.image.row)
+
+
+def too_many(found: Iterable[Leak], images: int) -> bool:
+    """Whether so many of a set's images look like held-out ones that the hash must be to blame.
+
+    It tells photographs apart, not small pictures of aligned things, which differ in details alone.
+    """
+    return sum(leak.kind == "near" for leak in found) > MANY * images
 
 
 def hashes(entries: Iterable[Entry]) -> np.ndarray:

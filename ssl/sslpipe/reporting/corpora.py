@@ -1,12 +1,12 @@
 """The page of a corpus: what it holds, and which images were left out because they are scored."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tabulate import tabulate
 
-from sslpipe.data.duplicates import HELD_OUT, Leak
+from sslpipe.data.duplicates import HELD_OUT, Leak, too_many
 from sslpipe.data.index import Index
 
 EXAMPLES = 12
@@ -37,6 +37,7 @@ def page(
             "",
             _rule(near_duplicates, indexes),
             "",
+            *_warnings(corpus, left_out),
             *_found(left_out),
         ]
     )
@@ -71,6 +72,17 @@ def _rule(near_duplicates: int | None, indexes: Mapping[str, Index]) -> str:
         f"{compared or 'no set'}, and left out of pretraining if it is one of them. {near} "
         "Labelled training images that were left out here still serve k-NN and the probe as examples."
     )
+
+
+def _warnings(corpus: Mapping[str, Any], left_out: Mapping[str, Sequence[Leak]]) -> Iterator[str]:
+    for member in corpus["members"]:
+        start, stop = member["rows"]
+        if too_many(left_out[member["dataset"]], stop - start):
+            yield (
+                f"**{member['dataset']}: so many images look alike that their hashes may not tell them "
+                "apart.** If the examples below show different images, set `near_duplicates` to null "
+                "(equal images only) or a smaller number.\n"
+            )
 
 
 def _found(left_out: Mapping[str, Sequence[Leak]]) -> list[str]:

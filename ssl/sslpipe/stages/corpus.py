@@ -1,6 +1,7 @@
 """corpus(name): which rows of which packed sets a pretraining uses, as a small JSON file."""
 
 from sslpipe.data.corpus import compose, datasets_read
+from sslpipe.data.duplicates import too_many
 from sslpipe.data.index import read_index
 from sslpipe.files import sha256, write_json, write_text
 from sslpipe.layout import Layout
@@ -40,6 +41,12 @@ def run(params: Params, layout: Layout, name: str) -> None:
                 f"corpus {name}: left out {len(leaks)} training images of {dataset}: "
                 f"{len(leaks) - near} equal a val, public or private image, {near} look like one; "
                 f"see {layout.corpus_page(name)}"
+            )
+        if too_many(leaks, len(indexes[dataset].split_entries("train"))):
+            say(
+                f"warning: corpus {name}: so many images of {dataset} look alike that their hashes may "
+                f"not tell them apart: look at {layout.corpus_page(name)}, and set "
+                f"corpora.{name}.near_duplicates to null (equal images only) or a smaller number"
             )
     say(f"corpus {name}: {content['images']} images of {', '.join(corpus.datasets)}")
     write_text(layout.corpus_page(name), page(content, left_out, corpus.near_duplicates, indexes))
