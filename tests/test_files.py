@@ -41,3 +41,16 @@ def test_json_and_checksum(tmp_path):
         write_json(path, {"x": float("nan")})
     write_bytes(path, b"abc")
     assert sha256(path).startswith("ba7816bf8f01cfea")
+
+
+def test_temporary_files_of_killed_writers_are_removed_and_others_stay(tmp_path):
+    path = tmp_path / "a.json"
+    abandoned = tmp_path / ".a.json.x1y2.part"
+    abandoned.write_bytes(b"half")
+    with atomic(path) as file:  # at work, while another process writes the same file
+        file.write(b"first")
+        write_bytes(path, b"second")
+        assert path.read_bytes() == b"second"
+        assert len(list(tmp_path.glob(".a.json.*.part"))) == 1
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]

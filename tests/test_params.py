@@ -77,7 +77,39 @@ MISTAKES = [
     ("pretrain.seed", 2**70, "pretrain.seed: input should be less than 4294967296"),
     ("pretrain.views.blur_kernel", 65, "views.blur_kernel 65 is too wide for image_size 32"),
     ("datasets.photo_patches.splits", {"val": 0.2}, "photo_patches has splits of its own"),
-    ("datasets.digits.source", None, "datasets.digits.source: "),
+    ("datasets.digits.source", None, "datasets.digits.source: expected one of photo_patches, "),
+    ("datasets.digits.source", {"images": 1}, "datasets.digits.source: expected one of photo_pat"),
+    ("datasets.digits.source", "cub", "datasets.digits.source: expected one of photo_patches, "),
+    ("datasets.digits.source", "cc12m", "datasets.digits.labelled: this source has no labels"),
+    (
+        "datasets.digits.source",
+        {"kind": "cub200_2011", "checksums": {"cub.tgz": "md5:" + 32 * "0"}},
+        "datasets.digits.source.checksums.cub.tgz: no such file of this source; there are: CUB_200",
+    ),
+    (
+        "datasets.digits.source",
+        {"kind": "cub200_2011", "checksums": {"CUB_200_2011.tgz": "sha1:00"}},
+        "datasets.digits.source.checksums.CUB_200_2011.tgz: expected md5: or sha256:",
+    ),
+    *(
+        (
+            "datasets.digits.source",
+            {"kind": "cub200_2011", "mirrors": [address]},
+            "datasets.digits.source.mirrors.0: expected the address of a folder",
+        )
+        for address in (
+            "example.org",
+            "ftp://a/b",
+            "http://",
+            "http://ho st/",
+            "http://a/b?c=1",
+            "http://[::1",
+            "http://host:99999",
+        )
+    ),
+    ("contact_sheets", ["digits", "digits"], "contact_sheets: the same data set is named twice"),
+    ("contact_sheets", ["cub"], "contact_sheets.0: no data set 'cub'; there are: photo_patches"),
+    ("corpora.digits", {"datasets": ["digits"]}, "corpora.digits: a data set has this name too"),
     ("runs", None, "runs: input should be a valid dictionary"),
     ("evaluate.knn.k", 0, "evaluate.knn.k: input should be greater than or equal to 1 (got 0)"),
     ("pretrain.accumulate", 3, "batch_size 128 must be a multiple of accumulate 3 × gpus 1"),

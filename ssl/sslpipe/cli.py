@@ -8,6 +8,7 @@ import errno
 import importlib
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -89,9 +90,15 @@ def _parser() -> argparse.ArgumentParser:
 def _stage(options: argparse.Namespace) -> None:
     from sslpipe.params import load
 
+    # As an exception, so that half-written files and helping processes go as after any failure.
+    signal.signal(signal.SIGTERM, _interrupt)
     params = load(PARAMS)
     stage = importlib.import_module(f"sslpipe.stages.{options.stage}")
     stage.run(params, Layout(), *(getattr(options, a) for a in options.arguments))
+
+
+def _interrupt(number: int, _: object) -> None:
+    raise Interrupted(number)
 
 
 def _show(_: argparse.Namespace) -> None:

@@ -1,15 +1,25 @@
 """Writing files so that a reader sees the old content or the whole new one, never a part."""
 
+import contextlib
+import fcntl
+import glob
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from filelock import FileLock, Timeout
+
 from sslpipe.errors import UserError
+from sslpipe.progress import say
+
+SPARE = 256 * 2**20
+"""Bytes of a disk that are left free."""
 
 
 @contextmanager
@@ -20,10 +30,12 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
     read-only file (a hard link into DVC's cache) is replaced, never opened for writing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(path)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # as long as this process lives
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -32,6 +44,38 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove the temporary files of writers that were killed: their locks are gone."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        with contextlib.suppress(OSError), part.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            part.unlink()
+
+
+def need_space(folder: Path, size: int, what: str) -> None:
+    """Raises UserError when `size` more bytes would not leave the disk some room."""
+    free = shutil.disk_usage(folder).free
+    if size + SPARE > free:
+        raise UserError(
+            f"{folder}: {what} needs {_in_words(size)}, but only {_in_words(free)} are free there"
+        )
+
+
+@contextmanager
+def locked(lock: Path, what: str) -> Iterator[None]:
+    """One process at a time; says so when another one is at it."""
+    file_lock = FileLock(lock)
+    try:
+        file_lock.acquire(timeout=0)
+    except Timeout:
+        say(f"{what}: waiting for another process that is at it")
+        file_lock.acquire()
+    try:
+        yield
+    finally:
+        file_lock.release()
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -64,6 +108,10 @@ def write_with(path: Path, writer: Callable[[BinaryIO], object]) -> None:
     """Write through a function that takes an open binary file, such as `numpy.save`."""
     with atomic(path) as file:
         writer(file)
+
+
+def _in_words(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
 
 
 def _umask() -> int:

@@ -15,7 +15,7 @@ class Layout:
 
     def downloads(self) -> Path:
         """Files as their origin has them, kept for later runs. SSLPIPE_DOWNLOADS moves it."""
-        return Path(os.environ.get("SSLPIPE_DOWNLOADS", self.root / "data/downloads"))
+        return Path(os.environ.get("SSLPIPE_DOWNLOADS") or self.root / "data/downloads")
 
     def raw(self, dataset: str) -> Path:
         return self.root / "data/raw" / f"{dataset}.tar"

@@ -15,6 +15,7 @@ from sslpipe.errors import UserError
 from sslpipe.schema import (
     CC12M,
     METHOD_SETTINGS,
+    SOURCE_KINDS,
     INaturalist,
     MoCo,
     Params,
@@ -158,8 +159,16 @@ def _disagreements(params: Params) -> Iterator[str]:
             yield f"datasets.{name}.splits: val + public + private must leave a share for training"
         if isinstance(dataset.source, PhotoPatches) and "splits" in dataset.model_fields_set:
             yield f"datasets.{name}.splits: photo_patches has splits of its own; leave it out"
+        for file in getattr(dataset.source, "checksums", {}):
+            if (files := dataset.source.FILES) and file not in files:
+                yield (
+                    f"datasets.{name}.source.checksums.{file}: no such file of this source; "
+                    f"there are: {_list(files)}"
+                )
         if dataset.labelled and _without_labels(dataset.source):
             yield f"datasets.{name}.labelled: this source has no labels: set it to false"
+    if len(set(params.contact_sheets)) < len(params.contact_sheets):
+        yield "contact_sheets: the same data set is named twice"
     for i, name in enumerate(params.contact_sheets):
         if name not in params.datasets:
             yield f"contact_sheets.{i}: no data set {name!r}; there are: {_list(params.datasets)}"
@@ -281,6 +290,8 @@ def _lines(error: ValidationError, where: str, prefix: tuple[str, ...] = ()) -> 
             message = "unknown key"
             if allowed := _fields_at(mistake["loc"][:-1], of_run=prefix):
                 message += f"; allowed: {_list(allowed)}"
+        elif mistake["type"].startswith("union_tag"):
+            message = f"expected one of {_list(SOURCE_KINDS)}, or a mapping with such a `kind`"
         elif mistake["type"] != "missing":
             message += f" (got {mistake['input']!r})"
         yield f"{where}: {'.'.join(path)}: {message[0].lower() + message[1:]}"

@@ -1,7 +1,8 @@
 """The schema of params.yaml: every key, its type, its range and its default."""
 
 import re
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, ClassVar, Literal, Union
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -34,8 +35,13 @@ Name = Annotated[str, AfterValidator(_name)]
 
 
 def _url(value: str) -> str:
-    if not re.match(r"https?://[^/\s]+", value):
-        raise ValueError("expected an address that begins with http:// or https://")
+    try:
+        parts = urlsplit(value)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or re.search(r"\s", value) or parts.query or parts.fragment:
+        raise ValueError("expected the address of a folder, such as https://example.org/sets")
     return value
 
 
@@ -97,11 +103,15 @@ class Downloaded(Strict):
     checksums: dict[str, Checksum] = {}
     """File name → md5:… or sha256:…, for files whose origin publishes none."""
 
+    FILES: ClassVar[tuple[str, ...]] = ()
+    """Names that `checksums` can give; those of the hub are not known beforehand."""
+
 
 class Cub200(Downloaded):
     """CUB-200-2011 (Caltech): 11,788 photographs of 200 kinds of birds, with its train/test split."""
 
     kind: Literal["cub200_2011"] = "cub200_2011"
+    FILES: ClassVar = ("CUB_200_2011.tgz",)
 
 
 class MiniImageNet(Downloaded):
@@ -115,7 +125,7 @@ class MiniImageNet(Downloaded):
     kind: Literal["mini_imagenet"] = "mini_imagenet"
     imagenet: str | None = None
     """ILSVRC2012's train folder: one folder for each of the 100 classes, or all 1,000."""
-    revision: str = "main"
+    revision: Annotated[str, Field(min_length=1)] = "main"
     """Commit, tag or branch of the hub copy."""
 
 
@@ -123,6 +133,7 @@ class Sun397(Downloaded):
     """SUN397: scenes in 397 classes; one of the ten official partitions, 50 + 50 images a class."""
 
     kind: Literal["sun397"] = "sun397"
+    FILES: ClassVar = ("SUN397.tar.gz", "Partitions.zip")
     partition: Annotated[int, Field(ge=1, le=10)] = 1
 
 
@@ -130,6 +141,7 @@ class INaturalist(Downloaded):
     """iNaturalist 2021 train_mini: 10,000 species of 50 images; `images` of them, spread evenly."""
 
     kind: Literal["inaturalist"] = "inaturalist"
+    FILES: ClassVar = ("train_mini.tar.gz",)
     images: Annotated[int, Field(ge=1, le=500_000)] = 200_000
     seed: Seed = 0
     """Which images: a draw that depends on this and their names alone."""
@@ -139,6 +151,7 @@ class CC12M(Downloaded):
     """Conceptual 12M: a list of images on the web, of which many are gone."""
 
     kind: Literal["cc12m"] = "cc12m"
+    FILES: ClassVar = ("cc12m.tsv",)
     images: Annotated[int, Field(ge=1, le=12_000_000)] = 600_000
     """So many that arrive; the list is followed further for each that does not."""
     seed: Seed = 0
@@ -146,7 +159,7 @@ class CC12M(Downloaded):
     shorter_side: Annotated[int, Field(ge=32, le=4096)] | None = 256
     """Larger images are made smaller on arrival (JPEG, quality 95); null keeps their bytes."""
     connections: Annotated[int, Field(ge=1, le=1024)] = 64
-    timeout: Positive = 10.0
+    timeout: Annotated[float, Field(gt=0, le=3600)] = 10.0
     """Seconds that a server may be silent."""
     retries: Annotated[int, Field(ge=0, le=10)] = 1
 
@@ -155,12 +168,14 @@ class Cifar10(Downloaded):
     """CIFAR-10: 60,000 images of 32×32 in 10 classes, with its test split."""
 
     kind: Literal["cifar10"] = "cifar10"
+    FILES: ClassVar = ("cifar-10-binary.tar.gz",)
 
 
 class Stl10(Downloaded):
     """STL-10: 96×96; 5,000 train and 8,000 test images in 10 classes, 100,000 unlabelled."""
 
     kind: Literal["stl10"] = "stl10"
+    FILES: ClassVar = ("stl10_binary.tar.gz",)
     part: Literal["labelled", "unlabelled"] = "labelled"
 
 
@@ -168,6 +183,7 @@ class Imagenette(Downloaded):
     """Imagenette 2 (fast.ai): 13,394 images of 10 easy classes of ImageNet; its val is the test."""
 
     kind: Literal["imagenette"] = "imagenette"
+    FILES: ClassVar = ("imagenette2.tgz", "imagenette2-320.tgz", "imagenette2-160.tgz")
     size: Literal["full", "320px", "160px"] = "160px"
 
 
@@ -175,6 +191,12 @@ class FashionMnist(Downloaded):
     """Fashion-MNIST: 70,000 grey images of 28×28 in 10 classes, with its test split."""
 
     kind: Literal["fashion_mnist"] = "fashion_mnist"
+    FILES: ClassVar = (
+        "train-images-idx3-ubyte.gz",
+        "train-labels-idx1-ubyte.gz",
+        "t10k-images-idx3-ubyte.gz",
+        "t10k-labels-idx1-ubyte.gz",
+    )
 
 
 SOURCE_KINDS: dict[str, type[Strict]] = {

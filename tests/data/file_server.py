@@ -19,6 +19,10 @@ class Fault:
     """Bytes of the answer's body after which the connection is closed."""
     pause: float = 0.0
     """Seconds before the answer begins."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Further headers; a Content-Length among them takes the place of the true one."""
+    page: bytes | None = None
+    """Something else, sent with status 200 instead of the file."""
 
 
 @dataclass
@@ -45,9 +49,13 @@ def serving() -> Iterator[FileServer]:
             time.sleep(fault.pause)
             content = server.files.get(self.path)
             if fault.status or content is None:
-                self.send_error(fault.status or 404)
+                self.send_response(fault.status or 404)
+                for header in (*fault.headers, ("Content-Length", "0")):
+                    self.send_header(*header)
+                self.end_headers()
                 return
-            start = self._start() if server.ranges else 0
+            start = self._start() if server.ranges and fault.page is None else 0
+            content = content if fault.page is None else fault.page
             if start and start >= len(content):
                 self.send_response(416)
                 self.send_header("Content-Range", f"bytes */{len(content)}")
@@ -60,7 +68,11 @@ def serving() -> Iterator[FileServer]:
                     "Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}"
                 )
             body = content[start:]
-            self.send_header("Content-Length", str(len(body)))
+            for header in {"Content-Length": str(len(body)), **dict(fault.headers)}.items():
+                if header[1]:
+                    self.send_header(*header)
+                else:  # without a length the end of the connection is the end of the file
+                    self.close_connection = True
             self.end_headers()
             if fault.cut_after is None:
                 self.wfile.write(body)

@@ -105,6 +105,11 @@ def test_each_kind_of_leak_with_the_image_it_gives_away():
     assert found(4) == [*equal, (2, "b", 1, "near", 1), (4, "b", 1, "near", 4)]
 
 
+def test_sets_without_labels_hold_nothing_out():
+    unlabelled = [other._replace(label=-1, class_name="") for other in B.entries]
+    assert leaks(TRAIN, {"b": index(*unlabelled)}, 6) == []
+
+
 def test_images_without_a_hash_are_near_no_other():
     flat = entry(0, "train", "p", "f", 0)._replace(phash="")
     other = entry(1, "val", "q", "g", 0)._replace(phash="")

@@ -191,7 +191,6 @@ EXAMPLES = {
 def hurried(monkeypatch):
     monkeypatch.setattr(fetching, "FIRST_PAUSE", 0.001)
     monkeypatch.setattr(fetching, "TIMEOUT", (1.0, 0.5))
-    monkeypatch.setattr(fetching, "PIECE", 50)
 
 
 @pytest.fixture
@@ -265,8 +264,7 @@ def test_a_bad_network_changes_nothing(kind, network, tmp_path):
     check(SOURCES[kind](source(kind, example, network, "gone", "good"), tmp_path), example)
     for name, content in example.files.items():
         asked = [sent for path, sent in network.requests if path == f"/good/{name}"]
-        start = len(content) // 2 // 50 * 50  # what had come in whole pieces
-        assert asked == ["", *[f"bytes={start}-" if start else ""] * 3], name
+        assert asked == ["", *[f"bytes={len(content) // 2}-"] * 3], name
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)
@@ -322,6 +320,80 @@ def test_archives_that_lack_images_are_told(network, tmp_path):
     offer(network, example)
     with pytest.raises(UserError, match=r"CUB_200_2011\.tgz: 1 of 1 images are missing"):
         list(published.cub200_2011(source("cub200_2011", example, network), tmp_path))
+
+
+def stl_with(name, content):
+    files = {
+        "stl10_binary/train_X.bin": bytes(2 * 3 * 96 * 96),
+        "stl10_binary/train_y.bin": b"\x01\x02",
+        "stl10_binary/test_X.bin": bytes(3 * 96 * 96),
+        "stl10_binary/test_y.bin": b"\x01",
+        name: content,
+    }
+    return {"stl10_binary.tar.gz": tar_of(files)}
+
+
+def cub_with(name, content):
+    files = {
+        "CUB_200_2011/images.txt": b"1 a/1.jpg\n",
+        "CUB_200_2011/train_test_split.txt": b"1 1\n",
+        "CUB_200_2011/images/a/1.jpg": b"x",
+        name: content,
+    }
+    return {"CUB_200_2011.tgz": tar_of(files)}
+
+
+def fashion_with(name, content):
+    return fashion().files | {name: content}
+
+
+LISTS = ("Training_03.txt", "Testing_03.txt")
+DAMAGED = {
+    "a list with gaps": ("cub200_2011", cub_with("CUB_200_2011/images.txt", b"1\n")),
+    "an image in no split": ("cub200_2011", cub_with("CUB_200_2011/images.txt", b"2 a/1.jpg\n")),
+    "a list in latin-1": ("cub200_2011", cub_with("CUB_200_2011/images.txt", b"1 \xe9/1.jpg\n")),
+    "a list of another form": (
+        "sun397",
+        sun().files | {"Partitions.zip": zip_of(dict.fromkeys(LISTS, b"abbey/1.jpg\n"))},
+    ),
+    "half a compressed tar": (
+        "cifar10",
+        {n: c[: len(c) // 2] for n, c in cifar().files.items()},
+    ),
+    "too few labels": ("stl10", stl_with("stl10_binary/train_y.bin", b"\x01")),
+    "half an image": ("stl10", stl_with("stl10_binary/train_X.bin", bytes(1000))),
+    "half a gzip": (
+        "fashion_mnist",
+        fashion_with(
+            "t10k-images-idx3-ubyte.gz", fashion().files["t10k-images-idx3-ubyte.gz"][:99]
+        ),
+    ),
+    "a page": ("fashion_mnist", fashion_with("t10k-labels-idx1-ubyte.gz", b"<html>")),
+    "nothing": ("fashion_mnist", fashion_with("t10k-labels-idx1-ubyte.gz", b"")),
+    "fewer labels than images": (
+        "fashion_mnist",
+        fashion_with("train-labels-idx1-ubyte.gz", struct.pack(">II", 0x801, 1) + b"\x01"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_contents_that_are_not_as_expected_are_one_line(network, tmp_path, case):
+    kind, files = DAMAGED[case]
+    example = EXAMPLES[kind]()._replace(files=files)
+    offer(network, example)
+    with pytest.raises(UserError, match=r"(not as expected|broken|IDX|ends within)") as caught:
+        list(SOURCES[kind](source(kind, example, network), tmp_path))
+    assert len(str(caught.value).splitlines()) == 1
+    assert any(name in str(caught.value) for name in files)
+
+
+def test_the_schema_knows_the_files(network, tmp_path):
+    for kind, make in EXAMPLES.items():
+        assert set(make().files) <= set(SOURCE_KINDS[kind].FILES), kind
+    assert {file.name for file in published.IMAGENETTE.values()} == set(
+        SOURCE_KINDS["imagenette"].FILES
+    )
 
 
 def test_labels_out_of_range_are_told(network, tmp_path):
@@ -472,7 +544,7 @@ def test_missing_packages_are_named(network, tmp_path, monkeypatch, package):
 
 
 @pytest.fixture
-def imagenet(network, tmp_path):
+def imagenet(network, tmp_path, monkeypatch):
     """Two classes of five images whose numbers have gaps, and the lists of Ravi and Larochelle."""
     for wnid in ("n01532829", "n01558993", "n99999999"):
         for number in (18, 3, 200, 45, 1001):
@@ -482,9 +554,11 @@ def imagenet(network, tmp_path):
     lists = {
         "train.csv": "filename,label\nn0153282900000001.jpg,n01532829\nn0153282900000004.jpg,n01532829\n",
         "val.csv": "filename,label\n",
-        "test.csv": "filename,label\nn0155899300000005.jpg,n01558993\n",
+        "test.csv": "filename,label\nn0155899300000005.jpg,n01558993\nn0155899300000002.jpg,n01558993\n",
     }
     network.files = {f"/lists/{name}": text.encode() for name, text in lists.items()}
+    monkeypatch.setattr(mini_imagenet, "CLASSES", 2)
+    monkeypatch.setattr(mini_imagenet, "IMAGES_EACH", 2)
     return {"imagenet": str(tmp_path / "train"), "mirrors": [f"{network.url}/lists"]}
 
 
@@ -492,8 +566,15 @@ def test_mini_imagenet_from_imagenet_and_the_published_lists(imagenet, tmp_path)
     assert from_hub(tmp_path, **imagenet) == {
         "all/n01532829/n01532829_3.JPEG": b"n01532829 3",
         "all/n01532829/n01532829_200.JPEG": b"n01532829 200",
+        "all/n01558993/n01558993_18.JPEG": b"n01558993 18",
         "all/n01558993/n01558993_1001.JPEG": b"n01558993 1001",
     }
+
+
+def test_lists_that_are_a_page_are_not_believed(imagenet, network, tmp_path):
+    network.files = dict.fromkeys(network.files, b"<html>Sign in</html>")
+    with pytest.raises(UserError, match="are not those of 2 classes of 2 images: delete them"):
+        from_hub(tmp_path, **imagenet)
 
 
 def test_an_imagenet_that_lacks_images_is_told(imagenet, network, tmp_path):

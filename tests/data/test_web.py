@@ -242,7 +242,7 @@ def test_the_list_is_cut_off_and_goes_on(album, tmp_path, monkeypatch):
     album.faults["/cc12m.tsv"] = [Fault(cut_after=3 * 2**19)]
     assert len(list(cc12m(settings(album), tmp_path))) == 20
     lists = [(path, part) for path, part in album.requests if path == "/cc12m.tsv"]
-    assert lists == [("/cc12m.tsv", ""), ("/cc12m.tsv", f"bytes={2**20}-")]
+    assert lists == [("/cc12m.tsv", ""), ("/cc12m.tsv", f"bytes={3 * 2**19}-")]
 
 
 def test_a_page_instead_of_the_list(server, tmp_path):
@@ -272,9 +272,9 @@ def test_exactly_so_many_when_some_fail(album, tmp_path):
 
 def test_no_room(album, tmp_path, monkeypatch):
     def disk(free):
-        monkeypatch.setattr("sslpipe.data.fetch.SPARE", 0)
+        monkeypatch.setattr("sslpipe.files.SPARE", 0)
         usage = shutil._ntuple_diskusage(0, 0, free)
-        monkeypatch.setattr("sslpipe.data.fetch.shutil.disk_usage", lambda _: usage)
+        monkeypatch.setattr("sslpipe.files.shutil.disk_usage", lambda _: usage)
 
     disk(20 * 25_000 - 1)
     with pytest.raises(UserError, match=r"20 images, estimated at 25 kB each\) needs 0\.5 MB"):

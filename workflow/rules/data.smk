@@ -1,6 +1,12 @@
 rule download:
     input:
-        code("data/sources", "data/archives.py", "data/images.py", "data/raw.py"),
+        code(
+            "data/sources",
+            "data/archives.py",
+            "data/images.py",
+            "data/raw.py",
+            "data/splits.py",
+        ),
     output:
         "data/raw/{dataset}.tar",
     log:
@@ -42,7 +48,12 @@ rule subset:
 # set, so that no image that is scored anywhere can be trained on.
 rule corpus:
     input:
-        code("data/corpus.py", "data/duplicates.py", "reporting/corpora.py"),
+        code(
+            "data/corpus.py",
+            "data/duplicates.py",
+            "reporting/corpora.py",
+            "reporting/markdown.py",
+        ),
         expand(
             "data/packed/{dataset}.{suffix}",
             dataset=config["datasets"],

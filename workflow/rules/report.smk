@@ -5,7 +5,7 @@ PRETRAIN_REPORTS = expand("reports/pretrain/{run}.json", run=RUNS)
 
 rule describe:
     input:
-        code("reporting/datasets.py"),
+        code("reporting/datasets.py", "reporting/markdown.py"),
         "data/packed/{dataset}.csv",
     output:
         "reports/data/{dataset}.md",

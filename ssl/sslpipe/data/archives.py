@@ -10,6 +10,7 @@ import gzip
 import io
 import lzma
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -56,8 +57,7 @@ def contents(path: Path, pick: Pick) -> Iterator[tuple[str, bytes]]:
     """
     for name, file in opened(path):
         if (known_as := pick(name)) is not None:
-            with _blaming(path):
-                content = file.read(LARGEST_FILE + 1)
+            content = file.read(LARGEST_FILE + 1)
             if len(content) > LARGEST_FILE:
                 raise UserError(f"{path}: {name} is larger than {LARGEST_FILE // 2**20} MiB")
             yield known_as, content
@@ -81,7 +81,7 @@ def opened(path: Path) -> Iterator[tuple[str, BinaryIO]]:
             if name in seen:
                 raise UserError(f"{path}: {name} is inside twice")
             seen.add(name)
-            yield name, file
+            yield name, _Blaming(file, path)
 
 
 @contextmanager
@@ -92,6 +92,32 @@ def decompressed(path: Path) -> Iterator[BinaryIO]:
     opener = next((o for magic, o in COMPRESSIONS.items() if start.startswith(magic)), None)
     with path.open("rb") if opener is None else opener(path, "rb") as file:
         yield _Limited(file, path)
+
+
+@contextmanager
+def expected(path: Path) -> Iterator[None]:
+    """Turn the failures of reading what is not as expected into one line with the file's name."""
+    try:
+        yield
+    except (ValueError, LookupError, struct.error) as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"{path}: its contents are not as expected ({text}): is it that file?"
+        ) from None
+
+
+class _Blaming(io.RawIOBase):
+    """Passes reads on; a failure is the archive's."""
+
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self.file, self.path = file, path
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        with _blaming(self.path):
+            return self.file.read(size)
 
 
 class _Limited(io.RawIOBase):
@@ -106,7 +132,8 @@ class _Limited(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         # Never more at once than the limit allows, whatever a damaged header asks for.
-        content = self.file.read(self.left + 1 if size < 0 else min(size, self.left + 1))
+        with _blaming(self.path):
+            content = self.file.read(self.left + 1 if size < 0 else min(size, self.left + 1))
         self.left -= len(content)
         if self.left < 0:
             raise _bomb(self.path)
@@ -144,11 +171,12 @@ def _of_zip(path: Path) -> Iterator[tuple[str, BinaryIO]]:
 def _safe(path: Path, name: str) -> str:
     """The name without `./`.
 
-    Raises UserError for one that leads out of the archive's folder or holds control characters.
+    Raises UserError for one that leads out of the archive's folder, holds control characters or is
+    not UTF-8.
     """
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     outside = name.startswith(("/", "\\")) or ".." in parts or (parts and parts[0].endswith(":"))
-    if outside or any(ord(character) < 32 for character in name):
+    if outside or any(ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 for c in name):
         raise UserError(f"{path}: unsafe name {name!r} inside: refused")
     return "/".join(parts)
 

@@ -33,7 +33,9 @@ class Leak(NamedTuple):
 def leaks(
     train: Iterable[Entry], indexes: Mapping[str, Index], near_duplicates: int | None
 ) -> list[Leak]:
-    """What a set's training images share with the val, public and private images of all `indexes`.
+    """What a set's training images share with the val, public and private images of `indexes`.
+
+    Those without labels do not count, as they are never scored.
 
     At most one leak for each training image: with an equal image if there is one, else with the
     nearest whose perceptual hash differs in at most `near_duplicates` of 64 bits; None: equal only.
@@ -43,6 +45,7 @@ def leaks(
     held_out = [
         (dataset, entry)
         for dataset, index in indexes.items()
+        if index.classes  # what has no labels is never scored
         for split in HELD_OUT
         for entry in index.split_entries(split)
     ]

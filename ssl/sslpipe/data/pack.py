@@ -13,11 +13,13 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib.metadata import version
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -29,13 +31,15 @@ from sslpipe.data.choose import Choice
 from sslpipe.data.decode import Batch, Decoded, decode_batch
 from sslpipe.data.index import COLUMNS, Entry
 from sslpipe.errors import UserError
-from sslpipe.files import atomic
+from sslpipe.files import atomic, need_space
 from sslpipe.progress import progress, say
 
 BATCH_BYTES = 2**20
 """Pixels that a process returns at a time."""
 LITTLE_BYTES = 24 * 2**20
 """So much encoded content is decoded sooner than further processes start."""
+LIBRARIES = ("pillow", "torch", "torchvision", "imagehash", "scipy")
+"""On whose versions pixels and hashes depend."""
 SHARD_BYTES = 64 * 2**20
 """Pixels between two moments from which an interrupted packing goes on."""
 
@@ -77,6 +81,8 @@ def pack(
     try:
         with FileLock(lock, blocking=False):
             done = _finished(journal, fingerprint(tar, choices, size, resize), pixels, size)
+            left = (len(choices) - done) * 3 * size * size
+            need_space(images.parent, left, f"{what} of {len(choices)} images")
             if done:
                 say(f"{what}: going on after {done} of {len(choices)} images")
             with contextlib.closing(
@@ -107,7 +113,7 @@ def fingerprint(tar: Path, choices: Sequence[Choice], size: int, resize: str) ->
     digest = hashlib.sha256()
     for module in ("decode.py", "fast_jpeg.py", "images.py"):
         digest.update(Path(__file__).with_name(module).read_bytes())
-    versions = [version(package) for package in ("pillow", "torch", "torchvision")]
+    versions = [version(package) for package in LIBRARIES]
     digest.update(f"{versions} {size} {resize} {stat.st_size} {stat.st_mtime_ns}".encode())
     for choice in choices:
         digest.update(f"{choice.split} {choice.label} {choice.member}".encode())
@@ -273,14 +279,28 @@ def decoded_images(
         raise UserError(
             "a process that decodes images ended unexpectedly: out of memory?"
         ) from None
+    except BaseException:
+        # Interrupted in mid-work, the pool may wait for ever for a process that waits for it.
+        for child in multiprocessing.active_children():
+            child.kill()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _one_of_many() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first alone answers it
+    threading.Thread(
+        target=_end_with, args=(multiprocessing.parent_process(),), daemon=True
+    ).start()
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)  # the processes share the cores already
+
+
+def _end_with(parent: BaseProcess) -> None:
+    """A process that waits for work would wait for ever if the one that packs was killed."""
+    parent.join()
+    os._exit(1)
 
 
 def _batches(tar: Path, choices: Sequence[Choice], size: int, resize: str) -> Iterator[Batch]:

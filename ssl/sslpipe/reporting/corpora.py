@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tabulate import tabulate
-
 from sslpipe.data.duplicates import HELD_OUT, Leak, too_many
 from sslpipe.data.index import Index
+from sslpipe.reporting.markdown import code, table
 
 EXAMPLES = 12
 """Of each pair of sets and each kind."""
@@ -49,14 +48,14 @@ def _members(corpus: Mapping[str, Any], left_out: Mapping[str, Sequence[Leak]]) 
         kinds = Counter(leak.kind for leak in left_out[member["dataset"]])
         train = member["rows"][1] - member["rows"][0]
         rows.append([member["dataset"], train, *(kinds[kind] for kind in KINDS), member["images"]])
-    headers = ["data set", "train images", *KINDS.values(), "left"]
-    return tabulate(rows, headers, tablefmt="pipe")
+    return table(["data set", "train images", *KINDS.values(), "left"], rows, "lrrrrr")
 
 
 def _rule(near_duplicates: int | None, indexes: Mapping[str, Index]) -> str:
     held_out = {
         dataset: sum(len(index.split_entries(split)) for split in HELD_OUT)
         for dataset, index in indexes.items()
+        if index.classes
     }
     compared = ", ".join(f"{dataset} ({count})" for dataset, count in held_out.items() if count)
     near = (
@@ -98,7 +97,7 @@ def _found(left_out: Mapping[str, Sequence[Leak]]) -> list[str]:
         for dataset, scored, split in dict.fromkeys(pair[:3] for pair in sorted(pairs))
     ]
     headers = ["training images of", "give away", "split", *KINDS.values()]
-    lines = [tabulate(counts, headers, tablefmt="pipe"), "", "Examples:", ""]
+    lines = [table(headers, counts, "lllrrr"), "", "Examples:", ""]
     rows = []
     for dataset, leaks in left_out.items():
         shown: Counter[tuple[str, str]] = Counter()
@@ -107,15 +106,11 @@ def _found(left_out: Mapping[str, Sequence[Leak]]) -> list[str]:
             if shown[leak.dataset, leak.kind] <= EXAMPLES:
                 rows.append(
                     [
-                        f"{dataset}: {_cell(leak.image.source_name)}",
-                        f"{leak.dataset} {leak.held_out.split}: {_cell(leak.held_out.source_name)}",
+                        f"{dataset}: {code(leak.image.source_name)}",
+                        f"{leak.dataset} {leak.held_out.split}: {code(leak.held_out.source_name)}",
                         KINDS[leak.kind] + (f", {leak.bits} bits" if leak.kind == "near" else ""),
                     ]
                 )
     headers = ["training image", "held-out image", "how"]
-    lines += [tabulate(rows, headers, tablefmt="pipe", disable_numparse=True), ""]
+    lines += [table(headers, rows, "lll"), ""]
     return lines
-
-
-def _cell(text: str) -> str:
-    return "`" + text.replace("|", "\\|").replace("`", "'") + "`"

@@ -5,16 +5,15 @@ Pure functions; the same index gives the same bytes.
 
 import inspect
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from tabulate import tabulate
 
 from sslpipe.data.index import Entry, Index
 from sslpipe.data.splits import SPLITS
+from sslpipe.reporting.markdown import code, table
 from sslpipe.schema import Dataset
 
 MANY_CLASSES = 30
@@ -98,11 +97,6 @@ def page(name: str, dataset: Dataset, index: Index, image_size: int, sheet: str 
     return "\n\n".join(parts) + "\n"
 
 
-def printable(text: str) -> str:
-    """`text` in one line: a question mark in a box for each character that has no shape."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
-
-
 # --- sections ---------------------------------------------------------------------------------
 
 
@@ -131,25 +125,25 @@ def _split_table(index: Index) -> str:
     if index.classes:
         present = [len(set(index.labels(split))) for split in SPLITS]
         body.append(["classes", *present, len(set(index.all_labels))])
-    return _table(["", *SPLITS, "all"], body, "lrrrrr")
+    return table(["", *SPLITS, "all"], body, "lrrrrr")
 
 
 def _classes(index: Index) -> Iterable[str]:
     images = Counter((entry.class_name, entry.split) for entry in index.entries)
     shown = {name: [images[name, split] for split in SPLITS] for name in index.classes}
-    body = [[_code(name), *counts, sum(counts)] for name, counts in shown.items()]
+    body = [[code(name), *counts, sum(counts)] for name, counts in shown.items()]
     train = [counts[0] for counts in shown.values()]
     if len(body) > MANY_CLASSES:
         yield f"{len(body):,} classes; here the {ENDS} largest and the {ENDS} smallest in train."
         order = sorted(range(len(body)), key=lambda label: -train[label])  # equals: by name
         gap = ["…"] * len(body[0])
         body = [*(body[i] for i in order[:ENDS]), gap, *(body[i] for i in order[-ENDS:])]
-    yield _table(["class", *SPLITS, "all"], body, "lrrrrr")
+    yield table(["class", *SPLITS, "all"], body, "lrrrrr")
     yield _balance(index.classes, train)
     for column, split in enumerate(SPLITS):
         missing = [name for name, counts in shown.items() if not counts[column]]
         if missing:
-            names = _few([_code(name) for name in missing], MOST_NAMES)
+            names = _few([code(name) for name in missing], MOST_NAMES)
             yield f"{_count(len(missing), 'class')} without an image in {split}: {names}."
 
 
@@ -158,7 +152,7 @@ def _balance(classes: Sequence[str], train: Sequence[int]) -> str:
     least, most = min(train), max(train)
     if least == most:
         return f"Balanced: each class has {_count(most, 'image')} in train."
-    smallest, largest = (_code(classes[train.index(extreme)]) for extreme in (least, most))
+    smallest, largest = (code(classes[train.index(extreme)]) for extreme in (least, most))
     shares = np.array([count for count in train if count]) / sum(train)
     effective = math.exp(-(shares * np.log(shares)).sum())
     return (
@@ -181,7 +175,7 @@ def _sizes(index: Index, image_size: int) -> Iterable[str]:
             for what, sides in (("width", widths), ("height", heights))
         ]
         body.append(["width / height", *(f"{v:.2f}" for v in _quartiles(widths / heights))])
-        yield _table(
+        yield table(
             ["", "min", "lower quartile", "median", "upper quartile", "max"], body, "lrrrrr"
         )
     enlarged = int((sizes.min(axis=1) < image_size).sum())
@@ -197,9 +191,9 @@ def _unreadable(index: Index) -> Iterable[str]:
         return
     yield f"{_count(len(index.unreadable), 'image')}, left out of all other numbers on this page."
     shown = index.unreadable[:MOST_UNREADABLE]
-    yield _table(
+    yield table(
         ["image", "reason"],
-        [[_code(entry.source_name), _code(entry.error)] for entry in shown],
+        [[code(entry.source_name), code(entry.error)] for entry in shown],
         "ll",
     )
     if more := len(index.unreadable) - len(shown):
@@ -222,7 +216,7 @@ def _equal(index: Index) -> Iterable[str]:
     )
     shown = groups[:MOST_GROUPS]
     body = [[len(group), _names(group)] for group in shown]
-    yield _table(["images", "split and name"], body, "rl")
+    yield table(["images", "split and name"], body, "rl")
     if more := len(groups) - len(shown):
         yield f"And {_count(more, 'more group')}."
 
@@ -232,32 +226,10 @@ def _across(group: Sequence[Entry]) -> bool:
 
 
 def _names(group: Sequence[Entry]) -> str:
-    return _few([f"{entry.split} {_code(entry.source_name)}" for entry in group], MOST_NAMES)
+    return _few([f"{entry.split} {code(entry.source_name)}" for entry in group], MOST_NAMES)
 
 
 # --- text -------------------------------------------------------------------------------------
-
-
-def _table(headers: list[str], body: list[list[int | str]], align: str) -> str:
-    """A pipe table. align: l or r for each column."""
-    return tabulate(
-        [[_cell(value) for value in row] for row in body],
-        headers=headers,
-        tablefmt="pipe",
-        colalign=[{"l": "left", "r": "right"}[side] for side in align],
-        disable_numparse=True,
-    )
-
-
-def _cell(value: int | str) -> str:
-    return f"{value:,}" if isinstance(value, int) else value.replace("|", r"\|")
-
-
-def _code(text: str) -> str:
-    """Text from outside as a code span, in which nothing has a meaning but backticks."""
-    text = printable(text)
-    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
-    return f"{fence} {text} {fence}" if "`" in text else f"`{text}`"
 
 
 def _few(texts: Sequence[str], most: int) -> str:

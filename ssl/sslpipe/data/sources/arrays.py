@@ -114,7 +114,8 @@ def stl10(source: Stl10, root: Path) -> Members:
         for number, record in enumerate(_records(file, 3 * 96 * 96, archive)):
             folder = "all/_"
             if not unlabelled:
-                label = labels[f"stl10_binary/{part}_y.bin"][number] - 1  # there from 1 to 10
+                with archives.expected(archive):
+                    label = labels[f"stl10_binary/{part}_y.bin"][number] - 1  # there from 1 to 10
                 folder = f"{part}/{_class(STL_CLASSES, label, archive)}"
             pixels = np.frombuffer(record, np.uint8).reshape(3, 96, 96)
             yield f"{folder}/{number:06}.png", _png(pixels.transpose(2, 1, 0))
@@ -126,17 +127,19 @@ def fashion_mnist(source: FashionMnist, root: Path) -> Members:
     for split, prefix in (("test", "t10k"), ("train", "train")):
         images = fetch(FASHION[f"{prefix}-images-idx3-ubyte.gz"], source, downloads)
         labels = fetch(FASHION[f"{prefix}-labels-idx1-ubyte.gz"], source, downloads)
-        pairs = zip(_idx(images, 3), _idx(labels, 1), strict=True)
-        for number, (pixels, label) in enumerate(pairs):
-            class_name = _class(FASHION_CLASSES, int(label), labels)
-            yield f"{split}/{class_name}/{number:05}.png", _png(pixels)
+        with archives.expected(labels):
+            pairs = zip(_idx(images, 3), _idx(labels, 1), strict=True)
+            for number, (pixels, label) in enumerate(pairs):
+                class_name = _class(FASHION_CLASSES, int(label), labels)
+                yield f"{split}/{class_name}/{number:05}.png", _png(pixels)
 
 
 def _idx(path: Path, dimensions: int) -> np.ndarray:
     """uint8 of so many dimensions, as the header of an IDX file has it."""
     with archives.decompressed(path) as file:
         content = file.read()
-    magic, *shape = struct.unpack_from(f">{1 + dimensions}I", content)
+    with archives.expected(path):
+        magic, *shape = struct.unpack_from(f">{1 + dimensions}I", content)
     if magic != 0x800 + dimensions or len(content) != 4 * (1 + dimensions) + np.prod(shape):
         raise UserError(f"{path}: not an IDX file of bytes with {dimensions} dimensions")
     return np.frombuffer(content, np.uint8, offset=4 * (1 + dimensions)).reshape(shape)

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from sslpipe.data.fetch import RemoteFile, fetch
+from sslpipe.data.fetch import RemoteFile, fetch, first_line, given_folder, is_right
 from sslpipe.errors import UserError
 from sslpipe.layout import Layout
 from sslpipe.progress import say
@@ -18,6 +18,7 @@ Members = Iterator[tuple[str, bytes]]
 
 REPOSITORY = "timm/mini-imagenet"
 PARQUET = re.compile(r"(?:.*/)?((train|validation|test)-\d+-of-\d+(?:-[0-9a-f]+)?\.parquet)")
+CLASSES, IMAGES_EACH = 100, 600
 SPLITS = {"train": "train", "validation": "val", "test": "test"}
 
 LISTS = tuple(
@@ -51,7 +52,7 @@ def _of_hub(source: MiniImageNet, downloads: Path) -> Members:
         split = SPLITS[PARQUET.fullmatch(path.name)[2]]
         try:
             with pyarrow.parquet.ParquetFile(path) as file:
-                names = _class_names(file.schema_arrow, path)
+                names = dict(enumerate(_class_names(file.schema_arrow, path)))
                 number = 0
                 for batch in file.iter_batches(64, columns=["image", "label"]):
                     for row in batch.to_pylist():
@@ -59,19 +60,21 @@ def _of_hub(source: MiniImageNet, downloads: Path) -> Members:
                         yield member, row["image"]["bytes"]
                         number += 1
         except (pyarrow.ArrowException, OSError, KeyError, IndexError, TypeError) as error:
-            text = str(error).splitlines()[0]
-            raise UserError(f"{path}: not a readable copy of {REPOSITORY} ({text})") from None
+            raise UserError(
+                f"{path}: not a readable copy of {REPOSITORY} ({first_line(error)})"
+            ) from None
 
 
 def _local_parquet(source: MiniImageNet) -> list[Path]:
     """The copy's files in `directory`, when all that their names announce are there."""
     if source.directory is None:
         return []
-    folder = Path(source.directory).expanduser()
+    folder = given_folder(source)
     found = sorted(p for p in folder.rglob("*.parquet") if PARQUET.fullmatch(p.name))
     splits = {PARQUET.fullmatch(path.name)[2] for path in found}
     announced = sum(int(re.search(r"-of-(\d+)", p.name)[1]) for p in found if "-00000-of" in p.name)
-    if splits != set(SPLITS) or announced != len(found):
+    right = all(is_right(path, source.checksums.get(path.name, "")) for path in found)
+    if splits != set(SPLITS) or announced != len(found) or not right:
         say(f"{folder}: holds no whole copy of {REPOSITORY}; asking the hub")
         return []
     return found
@@ -86,7 +89,7 @@ def _fetched_parquet(source: MiniImageNet, downloads: Path) -> Iterator[Path]:
         info = hub.HfApi().dataset_info(REPOSITORY, revision=source.revision, files_metadata=True)
     except Exception as error:  # the library's and its HTTP client's, of many kinds
         raise UserError(
-            f"{REPOSITORY}: the hub cannot be asked ({str(error).splitlines()[0]}); HF_ENDPOINT names "
+            f"{REPOSITORY}: the hub cannot be asked ({first_line(error)}); HF_ENDPOINT names "
             "another hub, `directory` a folder that holds the copy's .parquet files"
         ) from None
     say(f"{REPOSITORY}: commit {info.sha}")
@@ -123,6 +126,11 @@ def _of_imagenet(source: MiniImageNet, imagenet: Path, downloads: Path) -> Membe
             if match is None:
                 raise UserError(f"{path}: not a list of Mini-ImageNet: {row}")
             wanted[match[1]].append(int(match[2]))
+    if [len(numbers) for numbers in wanted.values()] != [IMAGES_EACH] * CLASSES:
+        raise UserError(
+            f"{downloads}: the lists there (or in `directory`) are not those of {CLASSES} classes of "
+            f"{IMAGES_EACH} images: delete them, and run it again"
+        )
     for class_name in sorted(wanted):
         folder = imagenet / class_name
         if not folder.is_dir():

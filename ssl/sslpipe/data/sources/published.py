@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sslpipe.data import archives
-from sslpipe.data.fetch import RemoteFile, fetch, need_space
+from sslpipe.data.fetch import RemoteFile, fetch
 from sslpipe.data.splits import share
 from sslpipe.errors import UserError
+from sslpipe.files import need_space
 from sslpipe.layout import Layout
 from sslpipe.schema import Cub200, Imagenette, INaturalist, Sun397
 
@@ -72,12 +73,13 @@ def cub200_2011(source: Cub200, root: Path) -> Members:
     archive = fetch(CUB, source, Layout(root).downloads())
     images, split = "CUB_200_2011/images.txt", "CUB_200_2011/train_test_split.txt"
     lists = archives.read(archive, [images, split])
-    in_train = dict(line.split() for line in _lines(lists[split]))
     members = {}
-    for line in _lines(lists[images]):
-        number, name = line.split()
-        split_name = "train" if in_train[number] == "1" else "test"
-        members[f"CUB_200_2011/images/{name}"] = f"{split_name}/{name}"
+    with archives.expected(archive):
+        in_train = dict(line.split() for line in _lines(lists[split]))
+        for line in _lines(lists[images]):
+            number, name = line.split()
+            split_name = "train" if in_train[number] == "1" else "test"
+            members[f"CUB_200_2011/images/{name}"] = f"{split_name}/{name}"
     yield from _images(archive, members, root)
 
 
@@ -92,10 +94,11 @@ def sun397(source: Sun397, root: Path) -> Members:
     }
     texts = archives.read(partitions, list(lists.values()))
     members = {}
-    for split, file in lists.items():
-        for line in _lines(texts[file]):  # /a/abbey/sun_x.jpg, /a/apartment_building/outdoor/…
-            _, _, *class_parts, image = line.split("/")
-            members[f"SUN397{line}"] = f"{split}/{'_'.join(class_parts)}/{image}"
+    with archives.expected(partitions):
+        for split, file in lists.items():
+            for line in _lines(texts[file]):  # /a/abbey/sun_x.jpg, /a/apartment_building/outdoor/…
+                _, _, first, *rest, image = line.split("/")
+                members[f"SUN397{line}"] = f"{split}/{'_'.join([first, *rest])}/{image}"
     yield from _images(fetch(SUN_IMAGES, source, downloads), members, root)
 
 

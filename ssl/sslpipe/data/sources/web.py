@@ -21,14 +21,12 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
 
-from filelock import FileLock
-
 from sslpipe.data import raw
-from sslpipe.data.fetch import RemoteFile, digest, fetch, need_space
+from sslpipe.data.fetch import RemoteFile, digest, fetch
 from sslpipe.data.sources.web_image import OK, Answer, fetch_image
 from sslpipe.data.splits import share
 from sslpipe.errors import UserError
-from sslpipe.files import atomic, write_bytes
+from sslpipe.files import atomic, locked, need_space, write_bytes
 from sslpipe.layout import Layout
 from sslpipe.progress import LINE_SECONDS, say
 from sslpipe.schema import CC12M
@@ -64,7 +62,7 @@ def cc12m(source: CC12M, root: Path) -> Iterator[tuple[str, bytes]]:
     key = f"{digest(path, 'sha256')} {source.seed} {source.shorter_side}"
     folder = downloads / "cc12m" / hashlib.sha256(key.encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
+    with locked(folder / ".lock", "cc12m"):
         for part in folder.glob(".*.part"):  # of a run that was killed
             part.unlink()
         _need_space(source, folder)
