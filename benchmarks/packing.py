@@ -34,7 +34,7 @@ def packing(files: list[bytes], source: int) -> list[Row]:
         "torchvision": lambda: [by_torchvision(file) for file in files],
     }
     with one_thread():
-        rates = median_rates(subjects, COUNT, torch.device("cpu"), rounds=7)
+        rates = median_rates(subjects, COUNT, torch.device("cpu"), rounds=15)
     return compared(f"JPEG {source} px to {SIDE} px, 1 thread", rates, "images/s", "PIL")
 
 
