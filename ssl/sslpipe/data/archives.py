@@ -20,7 +20,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sslpipe.errors import UserError
+from sslpipe.progress import say
 
+LARGE = 10**9
+"""Bytes of an archive that takes minutes to go through, which is said."""
 LARGEST_FILE = 256 * 2**20
 """Bytes of one file that is read whole; a longer one is no photograph."""
 GROWTH = 100
@@ -47,6 +50,8 @@ Pick = Callable[[str], str | None]
 
 def names(path: Path) -> list[str]:
     """Names of all files, in their order. Raises UserError for a broken or hostile archive."""
+    if path.stat().st_size > LARGE:
+        say(f"{path}: listing what it holds")
     return [name for name, _ in opened(path)]
 
 
