@@ -21,7 +21,7 @@ rule describe:
 
 rule contact_sheet:
     input:
-        code("reporting/contact_sheet.py"),
+        code("reporting/contact_sheet.py", "reporting/markdown.py"),
         "data/packed/{dataset}.npy",
         "data/packed/{dataset}.csv",
     output:

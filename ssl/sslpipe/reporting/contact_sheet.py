@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from sslpipe.data.index import Index
-from sslpipe.reporting.datasets import printable
+from sslpipe.reporting.markdown import printable
 
 MOST_CLASSES = 20
 IMAGES_PER_CLASS = 8
