@@ -12,19 +12,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from sslpipe.errors import UserError
-from sslpipe.schema import (
-    CC12M,
-    METHOD_SETTINGS,
-    SOURCE_KINDS,
-    INaturalist,
-    MoCo,
-    Params,
-    PhotoPatches,
-    Pretrain,
-    ResolvedRun,
-    Stl10,
-    Strict,
-)
+from sslpipe.schema import METHOD_SETTINGS, MoCo, Params, Pretrain, ResolvedRun
+from sslpipe.schema_sources import CC12M, SOURCE_KINDS, INaturalist, PhotoPatches, Stl10
+from sslpipe.schema_types import Strict
 
 # Below this the last stage of a residual network convolves a single pixel, from which torch 2.14's
 # bf16 kernels for CPUs compute infinite gradients.

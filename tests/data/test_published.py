@@ -23,7 +23,8 @@ from sslpipe.data.sources.published import evenly
 from sslpipe.errors import UserError
 from sslpipe.layout import Layout
 from sslpipe.params import load
-from sslpipe.schema import SOURCE_KINDS, Dataset
+from sslpipe.schema import Dataset
+from sslpipe.schema_sources import SOURCE_KINDS
 from sslpipe.stages import download
 
 PRESET = Path(__file__).parents[2] / "presets/default.yaml"

@@ -28,7 +28,7 @@ from sslpipe.data.sources import web, web_image
 from sslpipe.data.sources.web import cc12m
 from sslpipe.data.splits import share
 from sslpipe.errors import UserError
-from sslpipe.schema import CC12M
+from sslpipe.schema_sources import CC12M
 
 LISTED = 60
 ALWAYS = 100
@@ -628,7 +628,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from sslpipe.data.sources import web
-from sslpipe.schema import CC12M
+from sslpipe.schema_sources import CC12M
 
 web.SHARD = 10
 source = CC12M(images=60, connections=4, timeout=30.0, mirrors=[sys.argv[1]])

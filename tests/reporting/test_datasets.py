@@ -10,7 +10,8 @@ from sslpipe.data.index import Entry, Index
 from sslpipe.data.splits import SPLITS
 from sslpipe.params import SHOWN_KINDS
 from sslpipe.reporting.datasets import ORIGINS, page
-from sslpipe.schema import SOURCE_KINDS, Dataset
+from sslpipe.schema import Dataset
+from sslpipe.schema_sources import SOURCE_KINDS
 
 FOLDER = {"kind": "folder", "path": "secret/place"}
 

@@ -1,0 +1,210 @@
+"""Sources of images in params.yaml: `source:` of a data set, by its kind."""
+
+import re
+from typing import Annotated, Any, ClassVar, Literal, Union
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+
+from sslpipe.schema_types import Seed, Strict
+
+
+def _url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or re.search(r"\s", value) or parts.query or parts.fragment:
+        raise ValueError("expected the address of a folder, such as https://example.org/sets")
+    return value
+
+
+Url = Annotated[str, AfterValidator(_url)]
+
+
+def _checksum(value: str) -> str:
+    if not re.fullmatch(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", value):
+        raise ValueError("expected md5: or sha256: and lower-case hexadecimal digits")
+    return value
+
+
+Checksum = Annotated[str, AfterValidator(_checksum)]
+
+
+class PhotoPatches(Strict):
+    """Patches of the photographs inside scikit-image and scikit-learn; a class per photograph."""
+
+    kind: Literal["photo_patches"] = "photo_patches"
+    train_per_class: Annotated[int, Field(ge=10, le=2000)] = 200
+    val_per_class: Annotated[int, Field(ge=2, le=500)] = 40
+    test_per_class: Annotated[int, Field(ge=2, le=500)] = 50
+    """Patches of each of the public and the private split."""
+
+
+class Digits(Strict):
+    """scikit-learn's 1,797 handwritten digits of 8×8 pixels."""
+
+    kind: Literal["digits"] = "digits"
+
+
+class Elpv(Strict):
+    """2,624 photographs of solar cells with defect labels (package elpv-dataset)."""
+
+    kind: Literal["elpv"] = "elpv"
+
+
+class Folder(Strict):
+    """Your own images: a folder or zip of class folders, with or without train/test above them."""
+
+    kind: Literal["folder"] = "folder"
+    path: str
+
+
+class Downloaded(Strict):
+    """Settings of every source whose files come from the network."""
+
+    mirrors: list[Url] = []
+    """Addresses of folders that hold the same files; tried in this order, before the origin."""
+    directory: str | None = None
+    """A folder that may hold the files already; those with the right checksum are used from there."""
+    checksums: dict[str, Checksum] = {}
+    """File name → md5:… or sha256:…, for files whose origin publishes none."""
+
+    FILES: ClassVar[tuple[str, ...]] = ()
+    """Names that `checksums` can give; those of the hub are not known beforehand."""
+
+
+class Cub200(Downloaded):
+    """CUB-200-2011 (Caltech): 11,788 photographs of 200 kinds of birds, with its train/test split."""
+
+    kind: Literal["cub200_2011"] = "cub200_2011"
+    FILES: ClassVar = ("CUB_200_2011.tgz",)
+
+
+class MiniImageNet(Downloaded):
+    """Mini-ImageNet: 100 classes of 600 images of ImageNet.
+
+    From the hub copy timm/mini-imagenet (50,000 train, 10,000 val, 5,000 test), or, with `imagenet`,
+    from a local ImageNet and the split lists that Ravi and Larochelle published; those split
+    classes, not images, so the splits here are drawn by name.
+    """
+
+    kind: Literal["mini_imagenet"] = "mini_imagenet"
+    imagenet: str | None = None
+    """ILSVRC2012's train folder: one folder for each of the 100 classes, or all 1,000."""
+    revision: Annotated[str, Field(min_length=1)] = "main"
+    """Commit, tag or branch of the hub copy."""
+
+
+class Sun397(Downloaded):
+    """SUN397: scenes in 397 classes; one of the ten official partitions, 50 + 50 images a class."""
+
+    kind: Literal["sun397"] = "sun397"
+    FILES: ClassVar = ("SUN397.tar.gz", "Partitions.zip")
+    partition: Annotated[int, Field(ge=1, le=10)] = 1
+
+
+class INaturalist(Downloaded):
+    """iNaturalist 2021 train_mini: 10,000 species of 50 images; `images` of them, spread evenly."""
+
+    kind: Literal["inaturalist"] = "inaturalist"
+    FILES: ClassVar = ("train_mini.tar.gz",)
+    images: Annotated[int, Field(ge=1, le=500_000)] = 200_000
+    seed: Seed = 0
+    """Which images: a draw that depends on this and their names alone."""
+
+
+class CC12M(Downloaded):
+    """Conceptual 12M: a list of images on the web, of which many are gone."""
+
+    kind: Literal["cc12m"] = "cc12m"
+    FILES: ClassVar = ("cc12m.tsv",)
+    images: Annotated[int, Field(ge=1, le=12_000_000)] = 600_000
+    """So many that arrive; the list is followed further for each that does not."""
+    seed: Seed = 0
+    """Which images: the order in which addresses are tried depends on this and them alone."""
+    shorter_side: Annotated[int, Field(ge=32, le=4096)] | None = 256
+    """Larger images are made smaller on arrival (JPEG, quality 95); null keeps their bytes."""
+    connections: Annotated[int, Field(ge=1, le=1024)] = 64
+    timeout: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    """Seconds that a server may be silent."""
+    retries: Annotated[int, Field(ge=0, le=10)] = 1
+
+
+class Cifar10(Downloaded):
+    """CIFAR-10: 60,000 images of 32×32 in 10 classes, with its test split."""
+
+    kind: Literal["cifar10"] = "cifar10"
+    FILES: ClassVar = ("cifar-10-binary.tar.gz",)
+
+
+class Stl10(Downloaded):
+    """STL-10: 96×96; 5,000 train and 8,000 test images in 10 classes, 100,000 unlabelled."""
+
+    kind: Literal["stl10"] = "stl10"
+    FILES: ClassVar = ("stl10_binary.tar.gz",)
+    part: Literal["labelled", "unlabelled"] = "labelled"
+
+
+class Imagenette(Downloaded):
+    """Imagenette 2 (fast.ai): 13,394 images of 10 easy classes of ImageNet; its val is the test."""
+
+    kind: Literal["imagenette"] = "imagenette"
+    FILES: ClassVar = ("imagenette2.tgz", "imagenette2-320.tgz", "imagenette2-160.tgz")
+    size: Literal["full", "320px", "160px"] = "160px"
+
+
+class FashionMnist(Downloaded):
+    """Fashion-MNIST: 70,000 grey images of 28×28 in 10 classes, with its test split."""
+
+    kind: Literal["fashion_mnist"] = "fashion_mnist"
+    FILES: ClassVar = (
+        "train-images-idx3-ubyte.gz",
+        "train-labels-idx1-ubyte.gz",
+        "t10k-images-idx3-ubyte.gz",
+        "t10k-labels-idx1-ubyte.gz",
+    )
+
+
+SOURCE_KINDS: dict[str, type[Strict]] = {
+    source.model_fields["kind"].default: source
+    for source in (
+        PhotoPatches,
+        Digits,
+        Elpv,
+        Folder,
+        Cub200,
+        MiniImageNet,
+        Sun397,
+        INaturalist,
+        CC12M,
+        Cifar10,
+        Stl10,
+        Imagenette,
+        FashionMnist,
+    )
+}
+
+
+def _source_kind(value: Any) -> str | None:
+    return value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+
+
+def _source_from_name(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+AnySource = Union[*(Annotated[source, Tag(kind)] for kind, source in SOURCE_KINDS.items())]
+Source = Annotated[
+    AnySource,
+    Discriminator(_source_kind),
+    BeforeValidator(
+        _source_from_name,
+        # by its name alone, where it has no setting that must be given
+        json_schema_input_type=Union[
+            Literal[*(kind for kind in SOURCE_KINDS if kind != "folder")],
+            *SOURCE_KINDS.values(),
+        ],
+    ),
+]
