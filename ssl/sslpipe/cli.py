@@ -90,8 +90,9 @@ def _parser() -> argparse.ArgumentParser:
 def _stage(options: argparse.Namespace) -> None:
     from sslpipe.params import load
 
-    # As an exception, so that half-written files and helping processes go as after any failure.
-    signal.signal(signal.SIGTERM, _interrupt)
+    if options.stage != "pretrain":  # which answers signals between two steps
+        # As an exception, so that half-written files and helping processes go as after any failure.
+        signal.signal(signal.SIGTERM, _interrupt)
     params = load(PARAMS)
     stage = importlib.import_module(f"sslpipe.stages.{options.stage}")
     stage.run(params, Layout(), *(getattr(options, a) for a in options.arguments))
