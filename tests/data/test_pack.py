@@ -120,11 +120,11 @@ def test_if_the_index_cannot_be_written_no_images_stay_and_no_work_is_lost(tmp_p
     packed(tmp_path, tar)
     before = [(tmp_path / file).read_bytes() for file in ("x.npy", "x.csv")]
 
-    def full(index, journal):
+    def full(index, entries):
         raise OSError("no space left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_write_index", full)
+        patch.setattr(module, "write_index", full)
         with pytest.raises(OSError, match="space"):
             packed(tmp_path, tar)
     assert not (tmp_path / "x.npy").exists()
@@ -184,6 +184,18 @@ def test_an_interruption_loses_a_shard_at_most_and_no_byte_differs(
     for file in ("x.npy", "x.csv"):
         assert (out / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
     assert {path.name for path in out.iterdir()} == {"x.npy", "x.csv"}
+
+
+def test_work_on_other_choices_is_not_gone_on_with(tmp_path, monkeypatch):
+    """The same tar, but other labels: the classes are called otherwise in params.yaml."""
+    monkeypatch.setattr(module, "SHARD_BYTES", 3 * 8 * 8 * 50)
+    tar = make_tar(tmp_path / "x.tar")
+    stopped_after(177, tmp_path / "out", tar, monkeypatch)
+    monkeypatch.setattr("test_pack.DATASET", DATASET.model_copy(update={"labelled": False}))
+    packed(tmp_path / "out", tar)
+    packed(tmp_path / "whole", tar)
+    for file in ("x.npy", "x.csv"):
+        assert (tmp_path / "out" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
 
 
 def test_two_processes_do_not_pack_the_same_set(tmp_path):

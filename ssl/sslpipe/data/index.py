@@ -14,7 +14,7 @@ import numpy as np
 
 from sslpipe.data.splits import SPLITS
 from sslpipe.errors import UserError
-from sslpipe.files import write_text
+from sslpipe.files import atomic
 from sslpipe.layout import Layout
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -89,11 +89,13 @@ class Index:
 
 
 def write_index(path: Path, entries: Iterable[Entry]) -> None:
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(entries)
-    write_text(path, file.getvalue())
+    """Write an index; `entries` may be long: they are not held."""
+    with atomic(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(entries)
+        text.detach()  # which flushes it; the file is `atomic`'s to close
 
 
 def read_index(path: Path) -> Index:
@@ -103,7 +105,7 @@ def read_index(path: Path) -> Index:
             reader = csv.reader(file, strict=True)
             if tuple(next(reader, ())) != COLUMNS:
                 raise ValueError(f"line 1: the columns must be {','.join(COLUMNS)}")
-            entries = [_entry(fields, reader.line_num) for fields in reader]
+            entries = [parse(fields, reader.line_num) for fields in reader]
         packed = tuple(entry for entry in entries if not entry.error)
         index = Index(packed, tuple(entry for entry in entries if entry.error))
         _check(index)
@@ -140,7 +142,8 @@ def open_packed(layout: Layout, name: str) -> tuple[np.ndarray, Index]:
     return images, index
 
 
-def _entry(fields: list[str], line: int) -> Entry:
+def parse(fields: list[str], line: int) -> Entry:
+    """One line of an index. Raises ValueError that says what is wrong with it."""
     if len(fields) != len(COLUMNS):
         raise ValueError(f"line {line}: {len(fields)} columns instead of {len(COLUMNS)}")
     row, split, label, class_name, source_name, sha256, file_sha256, width, height, *texts = fields

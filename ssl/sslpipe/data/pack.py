@@ -29,9 +29,9 @@ from filelock import FileLock, Timeout
 from sslpipe.data import splits
 from sslpipe.data.choose import Choice
 from sslpipe.data.decode import Batch, Decoded, decode_batch
-from sslpipe.data.index import COLUMNS, Entry
+from sslpipe.data.index import Entry, parse, write_index
 from sslpipe.errors import UserError
-from sslpipe.files import atomic, need_space
+from sslpipe.files import need_space
 from sslpipe.progress import progress, say
 
 BATCH_BYTES = 2**20
@@ -97,7 +97,8 @@ def pack(
                     path.unlink()
                 raise
             images.unlink(missing_ok=True)  # if cut off here: no images, not another index's
-            _write_index(index, journal)
+            readable = (entry for entry in _entries(journal) if not entry.error)
+            write_index(index, itertools.chain(readable, packed.unreadable))
             _set_count(pixels, packed.images, size)
             pixels.replace(images)
             journal.unlink()
@@ -218,32 +219,7 @@ def _count(pixels: Path, size: int) -> int:
 def _entries(journal: Path) -> Iterator[Entry]:
     with journal.open(encoding="utf-8", newline="") as file:
         file.readline()
-        for row, split, label, *texts in csv.reader(file):
-            class_name, source_name, sha256, file_sha256, width, height, phash, error = texts
-            yield Entry(
-                int(row),
-                split,
-                int(label),
-                class_name,
-                source_name,
-                sha256,
-                file_sha256,
-                int(width),
-                int(height),
-                phash,
-                error,
-            )
-
-
-def _write_index(index: Path, journal: Path) -> None:
-    """The readable images by row, then the unreadable ones; lines are copied as they are."""
-    with atomic(index) as target, journal.open("rb") as lines:
-        target.write(f"{','.join(COLUMNS)}\n".encode())
-        lines.readline()
-        target.writelines(line for line in lines if not line.startswith(b"-1,"))
-        lines.seek(0)
-        lines.readline()
-        target.writelines(line for line in lines if line.startswith(b"-1,"))
+        yield from (parse(fields, line) for line, fields in enumerate(csv.reader(file), start=2))
 
 
 def _set_count(pixels: Path, count: int, size: int) -> None:
