@@ -25,8 +25,13 @@ STAGES = {
     "pretrain": (["run"], "train a run's encoder, from its last checkpoint if there is one"),
     "embed": (["run", "dataset"], "compute a run's frozen features of a data set"),
     "evaluate": (["run", "dataset"], "score a run on a data set: k-NN and a grid of probes"),
-    "leaderboard": ([], "collect all scores in reports/leaderboard.{md,csv,json}"),
+    "finetune": (["run", "dataset"], "train a run's whole network on the labels of a data set"),
+    "neighbours": (["dataset"], "draw some images of a data set with their nearest neighbours"),
+    "leaderboard": ([], "collect all scores in reports/leaderboard.{md,csv,json} and print them"),
     "figures": ([], "draw reports/figures"),
+    "study": (["study"], "set the runs of a study side by side: reports/studies, a figure"),
+    "claims": ([], "decide which claims hold: reports/claims.{md,json}"),
+    "page": ([], "write reports/index.html"),
 }
 
 

@@ -44,8 +44,25 @@ class Layout:
     def metrics(self, run: str, dataset: str) -> Path:
         return self.root / "reports/metrics" / dataset / f"{run}.json"
 
+    def predictions(self, run: str, dataset: str) -> Path:
+        return self.root / "reports/predictions" / dataset / f"{run}.npz"
+
+    def features(self, run: str, dataset: str) -> Path:
+        return self.root / "reports/features" / dataset / f"{run}.json"
+
+    # Below the folders of the frozen features' scores: a folder of its own would be missing where
+    # nothing is fine-tuned, and DVC wants to see what a stage depends on.
+    def finetune_metrics(self, run: str, dataset: str) -> Path:
+        return self.root / "reports/metrics" / dataset / "finetune" / f"{run}.json"
+
+    def finetune_predictions(self, run: str, dataset: str) -> Path:
+        return self.root / "reports/predictions" / dataset / "finetune" / f"{run}.npz"
+
     def dataset_page(self, dataset: str) -> Path:
         return self.root / "reports/data" / f"{dataset}.md"
+
+    def dataset_facts(self, dataset: str) -> Path:
+        return self.root / "reports/data" / f"{dataset}.json"
 
     def corpus_page(self, corpus: str) -> Path:
         return self.root / "reports/data" / f"{corpus}.md"
@@ -58,6 +75,18 @@ class Layout:
 
     def figure(self, name: str, suffix: str) -> Path:
         return self.root / "reports/figures" / f"{name}.{suffix}"
+
+    def study(self, name: str) -> Path:
+        return self.root / "reports/studies" / f"{name}.md"
+
+    def claims(self, suffix: str) -> Path:
+        return self.root / "reports" / f"claims.{suffix}"
+
+    def page(self) -> Path:
+        return self.root / "reports/index.html"
+
+    def export(self, run: str) -> Path:
+        return self.root / "exports" / run
 
     def state(self, run: str) -> Path:
         """Resumable state, where neither engine looks. SSLPIPE_STATE moves it elsewhere."""

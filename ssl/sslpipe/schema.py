@@ -11,6 +11,7 @@ from pydantic import (
     create_model,
 )
 
+from sslpipe.schema_report import Claims, Finetune, Report, Study
 from sslpipe.schema_sources import Source
 from sslpipe.schema_types import Count, Fraction, Name, NonNegative, Positive, Seed, Strict
 
@@ -238,6 +239,9 @@ class Run(BaseModel):
 class Knn(Strict):
     k: Count = 20
     temperature: Positive = 0.07
+    also_k: list[Count] = [1, 5, 10, 20, 50, 100, 200]
+    """Further numbers of neighbours, answered by the same search; those beyond the training images
+    have no score."""
 
 
 class DefaultProbe(Strict):
@@ -248,7 +252,8 @@ class DefaultProbe(Strict):
 
 
 class Probe(Strict):
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    optimizer: Annotated[list[Literal["adam", "adamw", "sgd"]], Field(min_length=1)] = ["adam"]
+    """The third axis of the grid."""
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 30
     batch_size: Count = 256
     lr: Annotated[list[Positive], Field(min_length=1)] = [1e-4, 1e-3, 1e-2, 1e-1]
@@ -256,9 +261,18 @@ class Probe(Strict):
     default: DefaultProbe = DefaultProbe()
 
 
+class FewLabels(Strict):
+    """Probes that see the labels of a part of the training images, the same part for all runs."""
+
+    fractions: list[Annotated[float, Field(gt=0, lt=1)]] = [0.01, 0.1]
+    """Of each class, at least one image."""
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 100
+
+
 class Evaluate(Strict):
     knn: Knn = Knn()
     probe: Probe = Probe()
+    few_labels: FewLabels = FewLabels()
     seed: Seed = 0
 
 
@@ -274,6 +288,13 @@ class Params(Strict):
     pretrain: Pretrain
     runs: Annotated[dict[Name, Run], Field(min_length=1)]
     evaluate: Evaluate
+    finetune: Finetune
+    neighbour_strips: list[Name]
+    """Scored sets of which a figure shows some images and their nearest neighbours. Empty by default,
+    as for contact_sheets."""
+    studies: dict[Name, Study]
+    claims: Claims
+    report: Report
 
 
 class ResolvedRun(Strict):

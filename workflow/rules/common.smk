@@ -1,8 +1,9 @@
 def code(*paths):
-    """The package's modules that a stage's numbers depend on, as input files."""
+    """The package's files that a stage's numbers depend on, as input files."""
     found = []
     for path in map(Path("ssl/sslpipe").joinpath, paths):
-        found += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+        inside = sorted(p for p in path.rglob("*.*") if "__pycache__" not in p.parts)
+        found += inside if path.is_dir() else [path]
     return list(map(str, found))
 
 

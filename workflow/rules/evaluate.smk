@@ -1,6 +1,6 @@
 rule embed:
     input:
-        code("networks", "evaluation/features.py", "views/normalize.py"),
+        code("networks", "evaluation/features.py", "views"),
         "data/runs/{run}/encoder.safetensors",
         "data/packed/{dataset}.npy",
         "data/packed/{dataset}.csv",
@@ -18,14 +18,18 @@ rule embed:
 rule evaluate:
     input:
         code(
+            "evaluation/few_labels.py",
             "evaluation/knn.py",
             "evaluation/probe.py",
             "evaluation/protocol.py",
             "evaluation/scores.py",
+            "evaluation/structure.py",
         ),
         "data/embeddings/{run}/{dataset}.npz",
     output:
         "reports/metrics/{dataset}/{run}.json",
+        "reports/predictions/{dataset}/{run}.npz",
+        "reports/features/{dataset}/{run}.json",
     log:
         "logs/evaluate/{run}_{dataset}.log",
     threads: config["pretrain"].get("threads") or workflow.cores
@@ -33,3 +37,29 @@ rule evaluate:
         evaluate=config["evaluate"],
     shell:
         "sslpipe evaluate {wildcards.run} {wildcards.dataset} 2>&1 | tee {log}"
+
+
+rule finetune:
+    input:
+        code(
+            "networks",
+            "views",
+            "evaluation/features.py",
+            "evaluation/finetune.py",
+            "evaluation/scores.py",
+        ),
+        "data/runs/{run}/encoder.safetensors",
+        "data/packed/{dataset}.npy",
+        "data/packed/{dataset}.csv",
+    output:
+        "reports/metrics/{dataset}/finetune/{run}.json",
+        "reports/predictions/{dataset}/finetune/{run}.npz",
+    log:
+        "logs/finetune/{run}_{dataset}.log",
+    threads: config["pretrain"].get("threads") or workflow.cores
+    resources:
+        gpu=1,
+    params:
+        finetune=config["finetune"],
+    shell:
+        "sslpipe finetune {wildcards.run} {wildcards.dataset} 2>&1 | tee {log}"

@@ -1,6 +1,43 @@
+FINETUNED = config["finetune"]["runs"]
 METRICS = expand("reports/metrics/{dataset}/{run}.json", dataset=SCORED, run=RUNS)
+METRICS += expand(
+    "reports/metrics/{dataset}/finetune/{run}.json", dataset=SCORED, run=FINETUNED
+)
+PREDICTIONS = expand("reports/predictions/{dataset}/{run}.npz", dataset=SCORED, run=RUNS)
+PREDICTIONS += expand(
+    "reports/predictions/{dataset}/finetune/{run}.npz", dataset=SCORED, run=FINETUNED
+)
+FEATURES = expand("reports/features/{dataset}/{run}.json", dataset=SCORED, run=RUNS)
 HISTORIES = expand("reports/history/{run}.csv", run=RUNS)
 PRETRAIN_REPORTS = expand("reports/pretrain/{run}.json", run=RUNS)
+
+DATA = expand(
+    "reports/data/{dataset}.{suffix}",
+    dataset=config["datasets"],
+    suffix=["md", "json"],
+)
+DATA += expand("reports/data/{dataset}.png", dataset=config["contact_sheets"])
+DATA += expand("reports/data/{corpus}.md", corpus=config["corpora"])
+FIGURES = [
+    "accuracy",
+    "loss",
+    "budget",
+    "knn_k",
+    "probe_grid",
+    "feature_map",
+    "confusion",
+]
+
+
+def pictured(name, category):
+    """The figure as png, with its place in `snakemake --report`, and as svg."""
+    stem = name.partition("_{")[0]
+    png = report(
+        f"reports/figures/{name}.png",
+        caption=f"../report/{stem}.rst",
+        category=category,
+    )
+    return [png, f"reports/figures/{name}.svg"]
 
 
 rule describe:
@@ -9,6 +46,7 @@ rule describe:
         "data/packed/{dataset}.csv",
     output:
         "reports/data/{dataset}.md",
+        "reports/data/{dataset}.json",
     log:
         "logs/describe/{dataset}.log",
     params:
@@ -32,14 +70,43 @@ rule contact_sheet:
         "sslpipe contact_sheet {wildcards.dataset} 2>&1 | tee {log}"
 
 
+rule neighbours:
+    input:
+        code("reporting"),
+        "data/packed/{dataset}.npy",
+        "data/packed/{dataset}.csv",
+        lambda wildcards: [
+            path
+            for path in FEATURES + METRICS
+            if path.split("/")[2] == wildcards.dataset
+        ],
+    output:
+        report(
+            "reports/figures/neighbours_{dataset}.png",
+            caption="../report/neighbours.rst",
+            category="Features",
+        ),
+    log:
+        "logs/neighbours/{dataset}.log",
+    params:
+        runs=config["runs"],
+    shell:
+        "sslpipe neighbours {wildcards.dataset} 2>&1 | tee {log}"
+
+
 rule leaderboard:
     input:
-        code("reporting/leaderboard.py"),
+        code("reporting"),
         METRICS,
+        PREDICTIONS,
         PRETRAIN_REPORTS,
     output:
         "reports/leaderboard.md",
-        "reports/leaderboard.csv",
+        report(
+            "reports/leaderboard.csv",
+            caption="../report/leaderboard.rst",
+            category="Scores",
+        ),
         "reports/leaderboard.json",
     log:
         "logs/leaderboard.log",
@@ -47,19 +114,27 @@ rule leaderboard:
         leaderboard=config["leaderboard"],
         runs=config["runs"],
         evaluate=config["evaluate"],
+        report=config["report"],
     shell:
         "sslpipe leaderboard 2>&1 | tee {log}"
 
 
 rule figures:
     input:
-        code("reporting/figures.py"),
+        code("reporting"),
         HISTORIES,
+        METRICS,
+        PREDICTIONS,
+        FEATURES,
+        PRETRAIN_REPORTS,
     output:
-        "reports/figures/accuracy.png",
-        "reports/figures/accuracy.svg",
-        "reports/figures/loss.png",
-        "reports/figures/loss.svg",
+        pictured("accuracy", "Training"),
+        pictured("loss", "Training"),
+        pictured("budget", "Scores"),
+        pictured("knn_k", "Scores"),
+        pictured("probe_grid", "Scores"),
+        pictured("feature_map", "Features"),
+        pictured("confusion", "Features"),
     log:
         "logs/figures.log",
     params:
@@ -67,3 +142,73 @@ rule figures:
         runs=config["runs"],
     shell:
         "sslpipe figures 2>&1 | tee {log}"
+
+
+rule study:
+    input:
+        code("reporting"),
+        METRICS,
+        PREDICTIONS,
+        PRETRAIN_REPORTS,
+    output:
+        "reports/studies/{study}.md",
+        pictured("study_{study}", "Studies"),
+    log:
+        "logs/study/{study}.log",
+    params:
+        study=settings("studies", "{study}"),
+        leaderboard=config["leaderboard"],
+        runs=config["runs"],
+        report=config["report"],
+    shell:
+        "sslpipe study {wildcards.study} 2>&1 | tee {log}"
+
+
+rule claims:
+    input:
+        code("reporting"),
+        HISTORIES,
+        METRICS,
+        PREDICTIONS,
+        PRETRAIN_REPORTS,
+    output:
+        "reports/claims.md",
+        "reports/claims.json",
+    log:
+        "logs/claims.log",
+    params:
+        claims=config["claims"],
+        leaderboard=config["leaderboard"],
+        runs=config["runs"],
+        corpora=config["corpora"],
+        report=config["report"],
+    shell:
+        "sslpipe claims 2>&1 | tee {log}"
+
+
+rule page:
+    input:
+        code("reporting"),
+        "reports/leaderboard.json",
+        "reports/claims.json",
+        DATA,
+        HISTORIES,
+        METRICS,
+        PREDICTIONS,
+        FEATURES,
+        PRETRAIN_REPORTS,
+    output:
+        report(
+            "reports/index.html", caption="../report/index.rst", category="Whole report"
+        ),
+    log:
+        "logs/page.log",
+    params:
+        leaderboard=config["leaderboard"],
+        runs=config["runs"],
+        studies=config["studies"],
+        datasets=config["datasets"],
+        corpora=config["corpora"],
+        report=config["report"],
+    shell:
+        "sslpipe page 2>&1 | tee {log}"

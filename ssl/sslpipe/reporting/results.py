@@ -1,0 +1,137 @@
+"""All that finished stages wrote under reports/, as far as it is there, for whoever reports on it."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from sslpipe.errors import UserError
+from sslpipe.files import read_json
+from sslpipe.layout import Layout
+from sslpipe.params import Params
+
+T = TypeVar("T")
+Cell = tuple[str, str]  # (data set, run)
+
+
+@dataclass(frozen=True)
+class Results:
+    """What is known of the runs of params.yaml. A run or cell that has not finished is left out.
+
+    Each part is read when it is first asked for. Raises UserError for a damaged file.
+    """
+
+    params: Params
+    layout: Layout
+
+    @property
+    def datasets(self) -> list[str]:
+        """The scored data sets."""
+        return list(self.params.leaderboard)
+
+    @cached_property
+    def pretrain(self) -> dict[str, dict[str, Any]]:
+        """run → its training report (`stages.pretrain.about` and `measured`), in params.yaml's order."""
+        return self._of_runs(self.layout.pretrain_report, read_json)
+
+    @cached_property
+    def history(self) -> dict[str, pd.DataFrame]:
+        """run → a row for each epoch; see `reporting.figures`."""
+        return self._of_runs(self.layout.history, read_history)
+
+    @cached_property
+    def metrics(self) -> dict[Cell, dict[str, Any]]:
+        """(data set, run) → the flat scores of `evaluation.protocol.evaluate`."""
+        return self._of_cells(self.layout.metrics, read_json)
+
+    @cached_property
+    def predictions(self) -> dict[Cell, dict[str, np.ndarray]]:
+        """(data set, run) → what the run answered for each test image (M,), all in the same order.
+
+        label (int32) and private (bool: of the private half) are the same for all runs of a set;
+        knn, probe (int32): the class answered, -1 for none; knn_top5, probe_top5, knn_weighted,
+        default_probe and fewlabels_<percent> (bool): whether it was right.
+        """
+        return self._of_cells(self.layout.predictions, read_arrays)
+
+    @cached_property
+    def features(self) -> dict[Cell, dict[str, Any]]:
+        """(data set, run) → classes, grid, map and neighbours; see `evaluation.structure`."""
+        return self._of_cells(self.layout.features, read_json)
+
+    @cached_property
+    def finetuned(self) -> dict[Cell, dict[str, Any]]:
+        """(data set, run) → the scores of fine-tuning, for `finetune.runs`."""
+        return self._of_cells(self.layout.finetune_metrics, read_json)
+
+    @cached_property
+    def finetune_predictions(self) -> dict[Cell, dict[str, np.ndarray]]:
+        """(data set, run) → label, private and finetune (int32: the class answered), as above."""
+        return self._of_cells(self.layout.finetune_predictions, read_arrays)
+
+    @cached_property
+    def dataset_facts(self) -> dict[str, dict[str, Any]]:
+        """data set → what `reporting.datasets.facts` says of it, for all sets of params.yaml."""
+        return {
+            name: read_json(path)
+            for name in self.params.datasets
+            if (path := self.layout.dataset_facts(name)).exists()
+        }
+
+    @cached_property
+    def unfinished(self) -> list[str]:
+        """Runs of params.yaml that have not been trained."""
+        return [run for run in self.params.runs if run not in self.pretrain]
+
+    @cached_property
+    def unscored(self) -> list[Cell]:
+        """Trained runs that one of the data sets has no scores of."""
+        return [
+            (dataset, run)
+            for dataset in self.datasets
+            for run in self.pretrain
+            if (dataset, run) not in self.metrics
+        ]
+
+    def _of_runs(self, place: Callable[[str], Path], read: Callable[[Path], T]) -> dict[str, T]:
+        return {run: read(path) for run in self.params.runs if (path := place(run)).exists()}
+
+    def _of_cells(
+        self, place: Callable[[str, str], Path], read: Callable[[Path], T]
+    ) -> dict[Cell, T]:
+        """Of trained runs only: scores without their training say nothing."""
+        return {
+            (dataset, run): read(path)
+            for dataset in self.datasets
+            for run in self.pretrain
+            if (path := place(run, dataset)).exists()
+        }
+
+
+def read_history(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path)
+        if "epoch" not in table:
+            raise ValueError("no column epoch")
+    except ValueError as error:
+        raise UserError(
+            f"{path}: damaged ({error}); delete it and run: sslpipe pretrain {path.stem}"
+        ) from None
+    return table
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path}: damaged ({error}); delete it and run its stage again"
+        ) from None

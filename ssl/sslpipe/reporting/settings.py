@@ -1,0 +1,77 @@
+"""How runs differ: their resolved settings as flat keys, and runs that repeat one another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Flat = dict[str, Any]
+
+# What does not change what is learnt, or only its last bits.
+WITHOUT_EFFECT = (
+    "checkpoint_minutes", "compile", "deterministic", "gpus", "name", "online", "threads",
+    "views.workers",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Runs that differ in nothing but their seed. Its name is that of the first of them."""
+
+    name: str
+    runs: tuple[str, ...]
+
+
+def flat(made: Mapping[str, Any]) -> Flat:
+    """A training report's resolved parameters, as keys that a run of params.yaml may override.
+
+    As in {"method": "moco", "backbone": …, "corpus": …, "image_size": …, "lr": …,
+    "projector.output": …, "epochs": …, "views.local": …, "seed": …}; a list is a value.
+    """
+    parameters = dict(made["parameters"])
+    nested = {**parameters.pop("settings"), **parameters.pop("pretrain"), **parameters}
+    return dict(_leaves(nested, ""))
+
+
+def effective(made: Mapping[str, Any]) -> Flat:
+    """`flat` without what has no effect on what is learnt. Of an encoder that was not trained:
+    what it is, and its seed."""
+    keys = flat(made)
+    if not made["trained"]:
+        return {key: keys[key] for key in ("method", "backbone", "image_size", "seed", "stem")}
+    return {
+        key: value
+        for key, value in keys.items()
+        if not any(key == name or key.startswith(f"{name}.") for name in WITHOUT_EFFECT)
+    }
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> set[str]:
+    """Keys of `effective` in which two training reports differ."""
+    a, b = effective(one), effective(other)
+    return {key for key in a.keys() | b.keys() if a.get(key) != b.get(key)}
+
+
+def settings(pretrain: Mapping[str, Mapping[str, Any]]) -> list[Setting]:
+    """The runs of `pretrain` (run → training report), those that repeat one another together."""
+    groups: dict[str, list[str]] = {}
+    for run, made in pretrain.items():
+        keys = effective(made)
+        del keys["seed"]
+        groups.setdefault(json.dumps(keys, sort_keys=True), []).append(run)
+    return [Setting(runs[0], tuple(runs)) for runs in groups.values()]
+
+
+def is_baseline(made: Mapping[str, Any]) -> bool:
+    """Is it the untrained encoder, or raw pixels without an encoder?"""
+    return made["method"] == "random" or made["backbone"] == "pixels"
+
+
+def _leaves(value: Mapping[str, Any], prefix: str) -> Any:
+    for key, inner in value.items():
+        if isinstance(inner, Mapping):
+            yield from _leaves(inner, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", inner
