@@ -98,8 +98,10 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
-def write_json(path: Path, content: Any) -> None:
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+def write_json(path: Path, content: Any, *, compact: bool = False) -> None:
+    """compact: in one line, for long lists of numbers that nobody reads."""
+    spacing = {"separators": (",", ":")} if compact else {"indent": 2}
+    write_text(path, json.dumps(content, **spacing, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:

@@ -120,9 +120,7 @@ def _write_run(
             layout.predictions(name, dataset),
             lambda file, arrays=predictions: np.savez_compressed(file, **arrays),
         )
-        write_json(
-            layout.metrics(name, dataset), _metrics(predictions, classes, params, report)
-        )
+        write_json(layout.metrics(name, dataset), _metrics(predictions, classes, params, report))
         write_json(layout.features(name, dataset), _features(random, classes, params, images))
         if name in params.finetune.runs:
             arrays = {key: predictions[key] for key in ("label", "private")}
@@ -149,7 +147,12 @@ def hash_of(text: str) -> int:
 
 
 def _predictions(
-    dataset: str, random: np.random.Generator, images: int, classes: int, skill: float, params: Params
+    dataset: str,
+    random: np.random.Generator,
+    images: int,
+    classes: int,
+    skill: float,
+    params: Params,
 ) -> dict[str, np.ndarray]:
     same = np.random.default_rng(hash_of(dataset))  # for all runs of the data set
     label = same.permutation(np.arange(images) % classes).astype(np.int32)

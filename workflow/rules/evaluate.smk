@@ -18,6 +18,7 @@ rule embed:
 rule evaluate:
     input:
         code(
+            "evaluation/features.py",
             "evaluation/few_labels.py",
             "evaluation/knn.py",
             "evaluation/probe.py",

@@ -6,10 +6,15 @@ from torch import Tensor, nn
 
 from sslpipe.errors import UserError
 from sslpipe.progress import progress
-from sslpipe.views.normalize import as_input
+from sslpipe.views import as_input, draw
+from sslpipe.views.batched_views import render
+from sslpipe.views.keyed import sample_keys
+from sslpipe.views.policy import ViewPolicy
 
 # Pixels of a batch: 512 images of 96×96.
 BATCH_PIXELS = 512 * 96 * 96
+# Images of which views are embedded, and features of which all pairs are compared.
+MOST_PAIRED = 1000
 
 
 @torch.no_grad()
@@ -54,6 +59,28 @@ def extract(
                 size //= 2
     encoder.train(was_training)
     return torch.cat(parts)
+
+
+def two_views(images: np.ndarray) -> np.ndarray:
+    """Two random views of each image: uint8 (N, S, S, 3) → (2, N, S, S, 3).
+
+    By the default policy whatever a run was trained with, and by the same draws for all runs, so
+    that their alignment is measured alike.
+    """
+    count, height, width, _ = images.shape
+    policy = ViewPolicy(size=height)
+    views = np.empty((2, *images.shape), dtype=np.uint8)
+    for view in range(2):
+        keys = sample_keys(torch.arange(count), seed=0, epoch=0, view=view)
+        drawn = draw(policy, keys, image_height=height, image_width=width)
+        rendered = render(torch.as_tensor(images), drawn, policy)
+        views[view] = (255 * rendered).round().byte().permute(0, 2, 3, 1).numpy()
+    return views
+
+
+def evenly(images: int, most: int) -> np.ndarray:
+    """At most `most` of the row numbers 0 … images-1, evenly spaced, ascending."""
+    return np.unique(np.linspace(0, images - 1, min(images, most)).round().astype(int))
 
 
 def _features(

@@ -1,70 +1,120 @@
-"""The evaluation protocol: one set of features in, one flat dictionary of scores out.
+"""The evaluation protocol: one set of features in, scores and answers out.
 
 The probe's grid cell is chosen on the validation split, which was carved from the training images.
-Test images ("public" and "private") are scored once, with that cell and with the fixed default
+Test images ("public" and "private") are scored once, with that cell, and with the fixed default
 probe. That is the study's, and always trained with Adam, whatever the grid's optimizer is: its
-learning rate makes sense with Adam on standardised features only.
+learning rate makes sense with Adam on standardised features only. Probes that see a part of the
+labels make the same choice anew, and are scored once too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sslpipe.evaluation.features import evenly
+from sslpipe.evaluation.few_labels import labelled_part
 from sslpipe.evaluation.knn import nearest, vote
 from sslpipe.evaluation.probe import Probes, fit_probes, standardise
-from sslpipe.evaluation.scores import chance, mean_per_class, top_k
+from sslpipe.evaluation.scores import answers, chance, in_top_k, mean_per_class, top_k
+from sslpipe.evaluation.structure import (
+    MAP_IMAGES,
+    STRIP_LENGTH,
+    STRIPS,
+    alignment,
+    effective_rank,
+    feature_map,
+    placed,
+    strip,
+    uniformity,
+)
+from sslpipe.schema import Evaluate, Knn, Probe
 
 SPLITS = ("train", "val", "public", "private")
-Score = float | int | bool | str
+Score = float | int | bool | str | None
+Cell = tuple[float, float]  # learning rate, weight decay
+Of = dict[str, Tensor]  # by split, and "test": public, then private
+
+
+class Evaluation(NamedTuple):
+    """What is known of one encoder on one data set.
+
+    scores: flat, keys in a fixed order; accuracies are fractions, None where there are too few
+    images. predictions: for each test image (M,), the public before the private ones: label, knn,
+    probe int32 (-1: no answer), private, knn_top5, knn_weighted, probe_top5, default_probe and
+    fewlabels_<percent> bool. features: classes, grid, map, neighbours, as JSON.
+    """
+
+    scores: dict[str, Score]
+    predictions: dict[str, np.ndarray]
+    features: dict[str, Any]
 
 
 def evaluate(
     features: np.ndarray,
     labels: np.ndarray,
     splits: np.ndarray,
-    settings: Any,
-    seed: int,
+    views: np.ndarray,
+    classes: Sequence[str],
+    settings: Evaluate,
     device: str | torch.device = "cpu",
-) -> dict[str, Score]:
-    """All scores of one encoder on one data set, keys in a fixed order; accuracies are fractions.
+) -> Evaluation:
+    """Score the frozen features of one encoder on one data set.
 
-    features (N, D) float32, labels (N,) int64 from 0, splits (N,) names out of SPLITS. settings:
-    knn.{k, temperature}, probe.{optimizer, epochs, batch_size, lr, weight_decay} with the last two
-    the grid's axes, and probe.default.{lr, epochs} (always Adam). Keys without a split's name are
-    public and private together. Raises ValueError for input that cannot be scored.
+    features (N, D) float32, labels (N,) int64 below the number of classes (their names), splits (N,)
+    names out of SPLITS, views (2, n, D) float32: features of two views of some images. Scores
+    without a split's name are of public and private together. Raises ValueError for input that
+    cannot be scored.
     """
     rows = _rows(features, labels, splits)
-    classes = int(labels.max()) + 1
     part = {name: torch.from_numpy(features[rows[name]]).to(device) for name in SPLITS}
     label = {name: torch.from_numpy(labels[rows[name]]).long().to(device) for name in SPLITS}
-    result: dict[str, Score] = {"classes": classes, "feature_dim": features.shape[1]}
-    result |= {f"{name}_images": len(rows[name]) for name in SPLITS}
-    result |= _chance(label)
-    result |= _knn(part, label, classes, settings.knn)
+    part["test"], label["test"] = (torch.cat([of["public"], of["private"]]) for of in (part, label))
+    scores: dict[str, Score] = {"classes": len(classes), "feature_dim": features.shape[1]}
+    scores |= {f"{name}_images": len(rows[name]) for name in SPLITS}
+    scores |= _chance(label)
+    predictions = {
+        "label": _int32(label["test"]),
+        "private": np.arange(len(label["test"])) >= len(rows["public"]),
+    }
+    knn = _knn(part, label, len(classes), settings.knn)
+    shape = _structure(part, views)
+    places = _map(part["test"], rows, labels, settings.seed)
     mean, deviation = standardise(part["train"])
-    for name in SPLITS:
-        part[name] = (part[name] - mean) / deviation
-    result |= _probe(part, label, classes, settings.probe, seed)
-    return result
+    part = {name: (some - mean) / deviation for name, some in part.items()}
+    probe = _probe(part, label, len(classes), settings)
+    few = _few_labels(part, label, len(classes), settings)
+    described = {
+        "classes": list(classes),
+        "grid": probe.features["grid"],
+        "map": places,
+        "neighbours": _strips(knn, rows, labels),
+    }
+    return Evaluation(
+        scores | knn.scores | probe.scores | few.scores | shape,
+        predictions | knn.predictions | probe.predictions | few.predictions,
+        described,
+    )
 
 
 def best_cell(
-    probes: Probes, cells: list[tuple[float, float]], features: Tensor, labels: Tensor
-) -> tuple[int, float]:
-    """Number and top-1 of the best grid cell on (validation) features (Q, D) and labels (Q,).
+    probes: Probes, cells: list[Cell], features: Tensor, labels: Tensor
+) -> tuple[int, list[float]]:
+    """Number of the best grid cell on (validation) features (Q, D) and labels (Q,), and top-1 of all.
 
     Equally good cells: the smaller learning rate, then the smaller weight decay. A diverged cell
     scores zero.
     """
     # One at a time, for the logits of a whole grid may not fit.
-    accuracy = [top_k(_answers(probes[cell], features), labels, 1) for cell in range(len(cells))]
+    accuracy = [top_k(_logits(probes[cell], features), labels, 1) for cell in range(len(cells))]
     best = min(range(len(cells)), key=lambda cell: (-accuracy[cell], *cells[cell]))
-    return best, accuracy[best]
+    return best, accuracy
 
 
 def on_edge(cell: tuple[float, float], lr: list[float], weight_decay: list[float]) -> bool:
@@ -107,89 +157,219 @@ def _chance(label: dict[str, Tensor]) -> dict[str, Score]:
     }
 
 
-def _knn(
-    part: dict[str, Tensor], label: dict[str, Tensor], classes: int, settings: Any
-) -> dict[str, Score]:
-    """k-NN scores; the bank is the training split alone."""
+def _knn(part: Of, label: Of, classes: int, settings: Knn) -> Evaluation:
+    """k-NN scores; the bank is the training split alone. `features`: the nearest of each test image."""
+    bank = part["train"]
+    # As many as the furthest asks for, found once; fewer neighbours are the first of them.
+    others = [k for k in settings.also_k if k <= len(bank)]
+    most = max([settings.k, *others])
 
-    def votes(name: str) -> tuple[Tensor, Tensor]:
-        similarity, index = nearest(
-            part["train"], part[name], settings.k, bank_labels=label["train"]
-        )
-        voters = label["train"][index]
-        majority = vote(similarity, voters, classes)
-        return (
-            # Else a class without a vote could be among the top five, for its low label alone.
-            majority.masked_fill(majority == 0, -torch.inf),
-            vote(similarity, voters, classes, settings.temperature),
-        )
+    def voters(name: str) -> tuple[Tensor, Tensor, Tensor]:
+        similarity, index = nearest(bank, part[name], most, bank_labels=label["train"])
+        return similarity, index, label["train"][index]
 
-    validation, _ = votes("val")
-    public, public_weighted = votes("public")
-    private, private_weighted = votes("private")
-    test = torch.cat([public, private])
-    test_label = torch.cat([label["public"], label["private"]])
-    return {
-        "knn_top1": top_k(test, test_label, 1),
-        "knn_top5": top_k(test, test_label, 5),
-        "knn_mean_per_class": mean_per_class(test, test_label),
-        "knn_val_top1": top_k(validation, label["val"], 1),
-        "knn_public_top1": top_k(public, label["public"], 1),
-        "knn_private_top1": top_k(private, label["private"], 1),
-        "knn_weighted_top1": top_k(torch.cat([public_weighted, private_weighted]), test_label, 1),
+    def majority(similarity: Tensor, voted: Tensor, k: int) -> Tensor:
+        votes = vote(similarity[:, :k], voted[:, :k], classes)
+        # Else a class without a vote could be among the top five, for its low label alone.
+        return votes.masked_fill(votes == 0, -torch.inf)
+
+    validation, _, val_voters = voters("val")
+    similarity, index, test_voters = voters("test")
+    test = majority(similarity, test_voters, settings.k)
+    k = settings.k
+    weighted = vote(similarity[:, :k], test_voters[:, :k], classes, settings.temperature)
+    public = slice(0, len(label["public"]))
+    private = slice(len(label["public"]), None)
+    scores: dict[str, Score] = {
+        "knn_top1": top_k(test, label["test"], 1),
+        "knn_top5": top_k(test, label["test"], 5),
+        "knn_mean_per_class": mean_per_class(test, label["test"]),
+        "knn_val_top1": top_k(majority(validation, val_voters, k), label["val"], 1),
+        "knn_public_top1": top_k(test[public], label["public"], 1),
+        "knn_private_top1": top_k(test[private], label["private"], 1),
+        "knn_weighted_top1": top_k(weighted, label["test"], 1),
     }
+    for number in settings.also_k:
+        votes = majority(similarity, test_voters, number) if number in others else None
+        scores[f"knn_{number}_top1"] = None if votes is None else top_k(votes, label["test"], 1)
+    predictions = {
+        "knn": _int32(answers(test)),
+        "knn_top5": in_top_k(test, label["test"], 5).cpu().numpy(),
+        "knn_weighted": in_top_k(weighted, label["test"], 1).cpu().numpy(),
+    }
+    found = {"similarity": similarity.cpu().numpy(), "index": index.cpu().numpy()}
+    return Evaluation(scores, predictions, found)
 
 
-def _probe(
-    part: dict[str, Tensor], label: dict[str, Tensor], classes: int, settings: Any, seed: int
-) -> dict[str, Score]:
+def _probe(part: Of, label: Of, classes: int, settings: Evaluate) -> Evaluation:
     """Probes on standardised features; the choice is made before a test image is seen."""
-    lr, weight_decay = list(settings.lr), list(settings.weight_decay)
-    cells = list(product(lr, weight_decay))
+    probe = settings.probe
+    fit = partial(
+        _fit_grid, part["train"], label["train"], classes, probe.batch_size, settings.seed
+    )
+    grids = fit(probe.epochs, _grid(probe))
+    cell, chosen, best_val, accuracies = _choose(grids, part["val"], label["val"])
+    (default,) = fit(probe.default.epochs, {"adam": [(probe.default.lr, 0.0)]})
+    _, (default_val,) = best_cell(default.probes, default.cells, part["val"], label["val"])
 
-    def fit(cells: list[tuple[float, float]], epochs: int, optimizer: str) -> Probes:
-        return fit_probes(
-            part["train"],
-            label["train"],
-            classes,
-            cells,
-            epochs=epochs,
-            batch_size=settings.batch_size,
-            optimizer=optimizer,
-            seed=seed,
-        )
-
-    grid = fit(cells, settings.epochs, settings.optimizer)
-    best, best_val = best_cell(grid, cells, part["val"], label["val"])
-    default_cells = [(settings.default.lr, 0.0)]
-    default = fit(default_cells, settings.default.epochs, "adam")
-    _, default_val = best_cell(default, default_cells, part["val"], label["val"])
-
-    public, private = (_answers(grid[best], part[name]) for name in ("public", "private"))
+    halves = ("public", "private")
+    public, private = (_logits(chosen, part[name]) for name in halves)
     test = torch.cat([public, private])
-    test_label = torch.cat([label["public"], label["private"]])
-    default_test = torch.cat([_answers(default, part[name]) for name in ("public", "private")])
-    top1 = top_k(test, test_label, 1)
-    default_top1 = top_k(default_test, test_label, 1)
-    return {
+    default_test = torch.cat([_logits(default.probes, part[name]) for name in halves])
+    top1, default_top1 = (top_k(some, label["test"], 1) for some in (test, default_test))
+    optimizer, lr, weight_decay = cell
+    scores: dict[str, Score] = {
         "probe_top1": top1,
-        "probe_top5": top_k(test, test_label, 5),
-        "probe_mean_per_class": mean_per_class(test, test_label),
+        "probe_top5": top_k(test, label["test"], 5),
+        "probe_mean_per_class": mean_per_class(test, label["test"]),
         "probe_val_top1": best_val,
         "public_top1": top_k(public, label["public"], 1),
         "private_top1": top_k(private, label["private"], 1),
-        "probe_best_lr": float(cells[best][0]),
-        "probe_best_weight_decay": float(cells[best][1]),
-        "probe_best_on_edge": on_edge(cells[best], lr, weight_decay),
-        "probe_optimizer": str(settings.optimizer),
-        "probe_epochs": int(settings.epochs),
+        "probe_best_optimizer": optimizer,
+        "probe_best_lr": float(lr),
+        "probe_best_weight_decay": float(weight_decay),
+        "probe_best_on_edge": on_edge((lr, weight_decay), list(probe.lr), list(probe.weight_decay)),
+        "probe_epochs": int(probe.epochs),
         "probe_default_val_top1": default_val,
         "probe_default_top1": default_top1,
         "probe_gain": top1 - default_top1,
     }
+    predictions = {
+        "probe": _int32(answers(test)),
+        "probe_top5": in_top_k(test, label["test"], 5).cpu().numpy(),
+        "default_probe": in_top_k(default_test, label["test"], 1).cpu().numpy(),
+    }
+    return Evaluation(scores, predictions, {"grid": accuracies})
 
 
-def _answers(probe: Probes, features: Tensor) -> Tensor:
+def _few_labels(part: Of, label: Of, classes: int, settings: Evaluate) -> Evaluation:
+    """The grid again, each probe trained on a part of the labels; chosen on validation as ever."""
+    scores: dict[str, Score] = {}
+    predictions = {}
+    for fraction in settings.few_labels.fractions:
+        rows = labelled_part(label["train"].cpu(), fraction, settings.seed)
+        rows = rows.to(part["train"].device)
+        grids = _fit_grid(
+            part["train"][rows],
+            label["train"][rows],
+            classes,
+            settings.probe.batch_size,
+            settings.seed,
+            settings.few_labels.epochs,
+            _grid(settings.probe),
+        )
+        _, chosen, _, _ = _choose(grids, part["val"], label["val"])
+        name = f"fewlabels_{100 * fraction:g}"
+        hits = in_top_k(_logits(chosen, part["test"]), label["test"], 1)
+        scores[f"{name}_top1"] = int(hits.sum()) / len(hits)
+        predictions[name] = hits.cpu().numpy()
+    return Evaluation(scores, predictions, {})
+
+
+class _Fitted(NamedTuple):
+    optimizer: str
+    cells: list[Cell]
+    probes: Probes
+
+
+def _grid(probe: Probe) -> dict[str, list[Cell]]:
+    """optimiser → its (learning rate, weight decay) cells."""
+    return {name: list(product(probe.lr, probe.weight_decay)) for name in probe.optimizer}
+
+
+def _fit_grid(
+    features: Tensor,
+    labels: Tensor,
+    classes: int,
+    batch_size: int,
+    seed: int,
+    epochs: int,
+    grid: Mapping[str, list[Cell]],
+) -> list[_Fitted]:
+    return [
+        _Fitted(
+            optimizer,
+            cells,
+            fit_probes(
+                features,
+                labels,
+                classes,
+                cells,
+                epochs=epochs,
+                batch_size=batch_size,
+                optimizer=optimizer,
+                seed=seed,
+            ),
+        )
+        for optimizer, cells in grid.items()
+    ]
+
+
+def _choose(
+    grids: list[_Fitted], features: Tensor, labels: Tensor
+) -> tuple[tuple[str, float, float], Probes, float, list[dict[str, Any]]]:
+    """The best cell on validation: its place, its probe, its top-1; and top-1 of all cells. Of equal
+    optimisers the one that params.yaml names first."""
+    accuracies, best = [], None
+    for optimizer, cells, probes in grids:
+        number, accuracy = best_cell(probes, cells, features, labels)
+        for (lr, weight_decay), top1 in zip(cells, accuracy, strict=True):
+            accuracies.append(
+                {
+                    "optimizer": optimizer,
+                    "lr": float(lr),
+                    "weight_decay": float(weight_decay),
+                    "val_top1": top1,
+                }
+            )
+        if best is None or accuracy[number] > best[2]:
+            best = ((optimizer, *cells[number]), probes[number], accuracy[number])
+    return *best, accuracies
+
+
+def _structure(part: Of, views: np.ndarray) -> dict[str, Score]:
+    """effective_rank of the training features, the others of images that were not trained on."""
+    held_out = torch.cat([part["val"], part["test"]])
+    return {
+        "effective_rank": effective_rank(part["train"]),
+        "alignment": alignment(torch.from_numpy(views)),
+        "uniformity": uniformity(held_out),
+    }
+
+
+def _map(
+    test: Tensor, rows: dict[str, np.ndarray], labels: np.ndarray, seed: int
+) -> dict[str, Any]:
+    chosen = evenly(len(test), MAP_IMAGES)
+    images = np.concatenate([rows["public"], rows["private"]])[chosen]
+    return placed(images, labels[images], feature_map(test[chosen].cpu(), seed))
+
+
+def _strips(
+    knn: Evaluation, rows: dict[str, np.ndarray], labels: np.ndarray
+) -> list[dict[str, Any]]:
+    """Some test images and their nearest training images."""
+    test = np.concatenate([rows["public"], rows["private"]])
+    strips = []
+    for query in evenly(len(test), STRIPS):
+        nearest_rows = rows["train"][knn.features["index"][query, :STRIP_LENGTH]]
+        strips.append(
+            strip(
+                test[query],
+                labels[test[query]],
+                nearest_rows,
+                labels[nearest_rows],
+                knn.features["similarity"][query, :STRIP_LENGTH],
+            )
+        )
+    return strips
+
+
+def _logits(probe: Probes, features: Tensor) -> Tensor:
     """Class scores (Q, C) of a single probe; all -inf, which is never a hit, if it diverged."""
     logits = probe.logits(features)[0]
     return logits if logits.isfinite().all() else torch.full_like(logits, -torch.inf)
+
+
+def _int32(values: Tensor) -> np.ndarray:
+    return values.to(torch.int32).cpu().numpy()

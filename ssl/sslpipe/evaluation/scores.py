@@ -12,8 +12,21 @@ def top_k(scores: Tensor, labels: Tensor, k: int) -> float:
     scores (Q, C) float, labels (Q,) int64. Among equal scores the lower label comes first. A class
     whose score is -inf is no answer at all: never a hit, however few the classes.
     """
+    return int(in_top_k(scores, labels, k).sum()) / len(labels)
+
+
+def answers(scores: Tensor) -> Tensor:
+    """The class (Q,) int64 with the highest score, of equals the lowest; -1 where all are -inf."""
+    highest = scores.amax(dim=1, keepdim=True)
+    classes = torch.arange(scores.shape[1], device=scores.device)
+    first = torch.where(scores == highest, classes, scores.shape[1]).amin(dim=1)
+    return first.masked_fill(highest[:, 0] == -torch.inf, -1)
+
+
+def in_top_k(scores: Tensor, labels: Tensor, k: int) -> Tensor:
+    """(Q,) bool: is an image's class among the k highest scores? As `top_k`, for each image."""
     _check(scores, labels)
-    return int((_rank(scores, labels) < min(k, scores.shape[1])).sum()) / len(labels)
+    return _rank(scores, labels) < min(k, scores.shape[1])
 
 
 def mean_per_class(scores: Tensor, labels: Tensor) -> float:

@@ -7,7 +7,7 @@ import inspect
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -97,15 +97,40 @@ def page(name: str, dataset: Dataset, index: Index, image_size: int, sheet: str 
     return "\n\n".join(parts) + "\n"
 
 
+def facts(
+    name: str, dataset: Dataset, index: Index, image_size: int, index_sha256: str
+) -> dict[str, Any]:
+    """The same in short, as JSON: origin, images of each split, classes with their images."""
+    origin = ORIGINS[dataset.source.kind]
+    images = Counter(entry.class_name for entry in index.entries)
+    return {
+        "name": name,
+        "kind": dataset.source.kind,
+        "title": origin.title,
+        "homepage": origin.homepage,
+        "licence": origin.licence,
+        "description": _description(dataset),
+        "image_size": image_size,
+        "labelled": bool(index.classes),
+        "images": {split: len(index.split_entries(split)) for split in SPLITS},
+        "classes": {class_name: images[class_name] for class_name in index.classes},
+        "unreadable": len(index.unreadable),
+        "index_sha256": index_sha256,
+    }
+
+
 # --- sections ---------------------------------------------------------------------------------
 
 
 def _origin(dataset: Dataset) -> str:
     kind = dataset.source.kind
     title, homepage, licence = ORIGINS[kind]
-    description = inspect.getdoc(type(dataset.source)).partition("\n\n")[0]
     linked = f"[{title}]({homepage})" if homepage else title
-    return f"{description} Source `{kind}`: {linked}. Licence: {licence}."
+    return f"{_description(dataset)} Source `{kind}`: {linked}. Licence: {licence}."
+
+
+def _description(dataset: Dataset) -> str:
+    return inspect.getdoc(type(dataset.source)).partition("\n\n")[0]
 
 
 def _packing(dataset: Dataset, index: Index, image_size: int) -> str:

@@ -1,358 +1,388 @@
-"""The leaderboard: one row for each encoder and data set, and its renderings as text.
+"""The leaderboard: a row for each data set and setting, how sure its scores are, what differs.
 
-Pure functions. `metrics` maps (dataset, run) to the flat dictionary of
-`evaluation.protocol.evaluate`; `pretrain` maps a run to what is known of its training (method,
-backbone, corpus, images_per_s, train_seconds, epochs, precision, device; the speeds are None for
-encoders that were not trained).
+`leaderboard` makes one plain dictionary of all of it, reports/leaderboard.json; tables, the page and
+the terminal show parts of that. A setting is a run, or the runs that repeat it with other seeds.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tabulate import tabulate
+import numpy as np
 
-Metrics = Mapping[tuple[str, str], Mapping[str, Any]]
-Pretrain = Mapping[str, Mapping[str, Any]]
+from sslpipe.errors import UserError
+from sslpipe.params import Params
+from sslpipe.reporting import statistics
+from sslpipe.reporting.results import Cell, Results
+from sslpipe.reporting.settings import Setting, is_baseline, settings
+
 Row = dict[str, Any]
+Json = dict[str, Any]
 
-DASH = "–"
 CHANCE = "chance"
-SPEEDS = ("images_per_s", "train_seconds")
-# Every score column: its heading, and what the legend says of it.
-SCORES = {
-    "knn_top1": ("k-NN", "majority vote of the nearest training images (cosine), all test images"),
-    "probe_top1": ("probe", "linear probe, best cell of the grid, all test images"),
-    "public_top1": ("public", "the same probe on the public test images"),
-    "private_top1": ("private", "the same probe on the private test images"),
-    "knn_weighted_top1": ("k-NN weighted", "k-NN with votes weighted by exp(similarity / T)"),
-    "knn_top5": ("k-NN top-5", "the true class has a vote and is among the five with the most"),
-    "probe_top5": ("probe top-5", "the true class is among the probe's five highest"),
-    "knn_mean_per_class": ("k-NN per class", "k-NN top-1 averaged over classes"),
-    "probe_mean_per_class": ("probe per class", "probe top-1 averaged over classes"),
-    "probe_val_top1": ("probe val", "the probe on validation, which chose the grid cell"),
-    "probe_default_top1": (
-        "default probe",
-        "a probe with one fixed setting (Adam), all test images",
-    ),
+MAIN = ("knn_top1", "probe_top1", "public_top1", "private_top1")
+DIGITS = 6  # of statistics; beyond them processors may differ
+SPLITS = ("train", "val", "public", "private")
+
+# Which answers a score's interval comes from, and which part of the test images.
+RESAMPLED = {
+    "knn_top1": ("knn", "overall"),
+    "knn_mean_per_class": ("knn", "per_class"),
+    "probe_top1": ("probe", "overall"),
+    "public_top1": ("probe", "public"),
+    "private_top1": ("probe", "private"),
+    "probe_mean_per_class": ("probe", "per_class"),
+    "knn_weighted_top1": ("knn_weighted", "overall"),
+    "knn_top5": ("knn_top5", "overall"),
+    "probe_top5": ("probe_top5", "overall"),
+    "probe_default_top1": ("default_probe", "overall"),
+    "finetune_top1": ("finetune", "overall"),
+    "finetune_public_top1": ("finetune", "public"),
+    "finetune_private_top1": ("finetune", "private"),
 }
-SETTINGS = {
-    "probe_best_lr": ("best lr", "learning rate of the chosen grid cell"),
-    "probe_best_weight_decay": ("best wd", "weight decay of the chosen grid cell"),
-}
-HEADINGS = {
-    **{key: key for key in ("dataset", "run", "method", "backbone", "corpus")},
-    **{key: heading for key, (heading, _) in (SCORES | SETTINGS).items()},
-    "images_per_s": "images/s",
-    "train_seconds": "training",
-}
-WHAT = ("dataset", "run", "method", "backbone", "corpus")
-MAIN_SCORES = ("knn_top1", "probe_top1", "public_top1", "private_top1")
-FURTHER = (*[key for key in SCORES if key not in MAIN_SCORES], *SETTINGS)
-COLUMNS = (*WHAT, *MAIN_SCORES, *SPEEDS, *FURTHER)
+PER_CLASS = ("knn", "probe")
 
 
-def rows(metrics: Metrics, pretrain: Pretrain) -> list[Row]:
-    """All rows with the keys COLUMNS; scores are fractions, None where a column means nothing.
-
-    Data sets in the order of `metrics`; in each, trained runs by public score, best first, then the
-    encoders that were not trained, then a row "chance". A run without metrics has no row:
-    `missing`.
-    """
-    if CHANCE in pretrain:
-        raise ValueError(f"no run can be called {CHANCE}: the leaderboard has a row of that name")
-    table = []
-    for dataset in datasets(metrics):
-        cells = {run: cell for (name, run), cell in metrics.items() if name == dataset}
-        encoders = [_encoder_row(dataset, run, cells[run], pretrain) for run in cells]
-        encoders.sort(
-            key=lambda row: (is_baseline(pretrain[row["run"]]), -row["public_top1"], row["run"])
+def legend(params: Params) -> dict[str, dict[str, str]]:
+    """Every column of numbers in display order: heading, meaning, kind (score, setting, feature,
+    speed)."""
+    evaluate = params.evaluate
+    k, epochs = evaluate.knn.k, evaluate.few_labels.epochs
+    scores = {
+        "knn_top1": ("k-NN", f"majority vote of the {k} nearest training images (cosine)"),
+        "probe_top1": ("probe", "linear probe, best cell of the grid"),
+        "public_top1": ("public", "the same probe on the public test images"),
+        "private_top1": ("private", "the same probe on the private test images"),
+        "finetune_top1": ("fine-tuned", "the whole network trained on the labels"),
+        "finetune_public_top1": ("fine-tuned public", "the same on the public test images"),
+        "finetune_private_top1": ("fine-tuned private", "the same on the private test images"),
+    }
+    for fraction in evaluate.few_labels.fractions:
+        percent = f"{100 * fraction:g}"
+        scores[f"fewlabels_{percent}_top1"] = (
+            f"{percent} % labels",
+            f"linear probe trained on {percent} % of the labels for {epochs} epochs",
         )
-        table += [*encoders, _chance_row(dataset, cells)]
-    return table
+    scores |= {
+        "knn_weighted_top1": (
+            "k-NN weighted",
+            f"k-NN with votes weighted by exp(similarity / {evaluate.knn.temperature:g})",
+        ),
+        "knn_top5": ("k-NN top-5", "the true class has a vote and is among the five with the most"),
+        "probe_top5": ("probe top-5", "the true class is among the probe's five highest"),
+        "knn_mean_per_class": ("k-NN per class", "k-NN top-1 averaged over classes"),
+        "probe_mean_per_class": ("probe per class", "probe top-1 averaged over classes"),
+        "probe_val_top1": ("probe val", "the probe on validation, which chose the grid cell"),
+        "probe_default_top1": (
+            "default probe",
+            f"a probe with one fixed setting (Adam, lr {evaluate.probe.default.lr:g}, "
+            f"{evaluate.probe.default.epochs} epochs)",
+        ),
+        "probe_gain": ("gain", "probe minus default probe"),
+    }
+    for number in evaluate.knn.also_k:
+        scores[f"knn_{number}_top1"] = (f"{number}-NN", f"k-NN with {number} neighbours")
+    columns = {key: (*words, "score") for key, words in scores.items()}
+    columns |= {
+        "probe_best_lr": ("best lr", "learning rate of the chosen grid cell", "setting"),
+        "probe_best_weight_decay": ("best wd", "weight decay of the chosen grid cell", "setting"),
+        "effective_rank": (
+            "effective rank",
+            "dimensions that the training features use (RankMe)",
+            "feature",
+        ),
+        "alignment": (
+            "alignment",
+            "mean squared distance of two views' unit features; low is aligned",
+            "feature",
+        ),
+        "uniformity": (
+            "uniformity",
+            "log mean exp(-2 · squared distance) of unit features; low is uniform",
+            "feature",
+        ),
+        "images_per_s": ("images/s", "training speed, images (not views) a second", "speed"),
+        "train_seconds": ("training", "training time", "speed"),
+        "device_hours": ("device-hours", "training time × devices", "speed"),
+        "images_seen": ("images seen", "images × epochs", "speed"),
+    }
+    names = ("heading", "meaning", "kind")
+    return {key: dict(zip(names, words, strict=True)) for key, words in columns.items()}
 
 
-def datasets(metrics: Metrics) -> list[str]:
-    """Names of the scored data sets, in order of first appearance."""
-    return list(dict.fromkeys(dataset for dataset, _ in metrics))
+def leaderboard(results: Results, made_by: Mapping[str, Any]) -> Json:
+    """All of it, as plain values; fractions, not percentages.
 
-
-def missing(metrics: Metrics, pretrain: Pretrain) -> list[tuple[str, str]]:
-    """(dataset, run) of every run that one of the scored data sets has no metrics for."""
-    return [
-        (dataset, run)
-        for dataset in datasets(metrics)
-        for run in pretrain
-        if (dataset, run) not in metrics
-    ]
-
-
-def is_baseline(made: Mapping[str, Any]) -> bool:
-    """Is it the untrained encoder, or raw pixels without an encoder?"""
-    return made["method"] == "random" or made["backbone"] == "pixels"
-
-
-def as_csv(table: list[Row]) -> str:
-    """Fractions at full precision; an empty field where a column means nothing."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return text.getvalue()
-
-
-def as_json(metrics: Metrics, pretrain: Pretrain, made_by: Mapping[str, Any]) -> str:
-    """The rows with what made them: how each run was trained, all metrics, and `made_by`."""
-    whole = {
+    Rows of a data set: trained settings by their mean public score, best first, then encoders that
+    were not trained, then always answering the most frequent training class. Raises UserError when
+    runs of a data set were scored on different images.
+    """
+    params, pretrain = results.params, results.pretrain
+    columns = legend(params)
+    scored = [name for name in results.datasets if any(key[0] == name for key in results.metrics)]
+    rows, comparisons, shake_up, sets = [], {}, {}, {}
+    for dataset in scored:
+        metrics = {run: cell for (name, run), cell in results.metrics.items() if name == dataset}
+        _same_images(dataset, metrics, results)
+        groups = [
+            Setting(present[0], present)
+            for setting in settings(pretrain)
+            if (present := tuple(run for run in setting.runs if run in metrics))
+        ]
+        sampled = _Sampled(results, dataset, groups)
+        encoders = [
+            _row(dataset, setting, metrics, results, sampled, list(columns)) for setting in groups
+        ]
+        encoders.sort(
+            key=lambda row: (row["kind"] != "trained", -_mean(row, "public_top1"), row["run"])
+        )
+        rows += [*encoders, _chance_row(dataset, next(iter(metrics.values())))]
+        comparisons[dataset] = sampled.comparisons()
+        shake_up[dataset] = _shake_up([row for row in encoders if row["kind"] == "trained"])
+        first = next(iter(metrics.values()))
+        sets[dataset] = {key: first[key] for key in ("classes", *(f"{s}_images" for s in SPLITS))}
+    return {
         "made_by": dict(made_by),
-        "columns": list(COLUMNS),
-        "rows": rows(metrics, pretrain),
-        "missing": [{"dataset": name, "run": run} for name, run in missing(metrics, pretrain)],
-        "pretrain": {run: dict(made) for run, made in pretrain.items()},
+        "legend": columns,
+        "main": list(MAIN),
+        "datasets": sets,
+        "rows": rows,
+        "comparisons": comparisons,
+        "shake_up": shake_up,
+        "missing": {
+            "unfinished": results.unfinished,
+            "unscored": [{"dataset": name, "run": run} for name, run in results.unscored],
+        },
+        "pretrain": pretrain,
         "metrics": {
-            dataset: {run: dict(cell) for (name, run), cell in metrics.items() if name == dataset}
-            for dataset in datasets(metrics)
+            dataset: {run: cell for (name, run), cell in results.metrics.items() if name == dataset}
+            for dataset in scored
         },
     }
-    return json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def as_text(table: list[Row]) -> str:
-    """The main columns as an aligned table for a terminal, scores in percent."""
-    shown = (*WHAT, *MAIN_SCORES, *SPEEDS)
-    if not table:
-        return "No run has been evaluated.\n"
-    body = [[_text(row[column], column) for column in shown] for row in table]
-    return _table(body, shown, "simple") + "\n"
+class _Sampled:
+    """The settings of a data set on the same bootstrap samples of its test images."""
+
+    def __init__(self, results: Results, dataset: str, groups: Sequence[Setting]) -> None:
+        self.groups, self.report = groups, results.params.report
+        answers = {run: _answers(results, dataset, run) for group in groups for run in group.runs}
+        first = next(iter(answers.values()))
+        self.images = {
+            "overall": len(first["label"]),
+            "public": int((~first["private"]).sum()),
+            "private": int(first["private"].sum()),
+        }
+        columns: dict[tuple[str, str], np.ndarray] = {}
+        names = [*PER_CLASS, *(n for n in _scored(first) if n not in PER_CLASS), "finetune"]
+        for name in names:
+            for group in groups:
+                runs = [run for run in group.runs if name in answers[run]]
+                if runs:
+                    columns[name, group.name] = statistics.mean_hits(answers, runs, name)
+        self.place = {key: i for i, key in enumerate(columns)}
+        self.hits = np.stack(list(columns.values()), axis=1)
+        self.draws = statistics.bootstrap(
+            self.hits,
+            first["label"],
+            first["private"],
+            resamples=self.report.resamples,
+            seed=self.report.seed,
+            per_class=len(PER_CLASS) * len(groups),
+        )
+
+    def interval(self, setting: str, key: str, score: float) -> tuple[float, float] | None:
+        """Of a score, or None where there are no answers to resample."""
+        few = re.fullmatch(r"(fewlabels_.*)_top1", key)
+        name, part = (few[1], "overall") if few else RESAMPLED.get(key, (None, None))
+        draws = None if name is None else getattr(self.draws, part)
+        if draws is None or (name, setting) not in self.place:
+            return None
+        return statistics.score_interval(
+            draws[:, self.place[name, setting]],
+            score,
+            self.images.get(part, self.images["overall"]),
+            self.report.confidence,
+        )
+
+    def comparisons(self) -> Json:
+        """Row minus column in probe top-1: difference, interval, p adjusted over all pairs."""
+        names = [group.name for group in self.groups]
+        places = [self.place["probe", name] for name in names]
+        hits, draws = self.hits[:, places], self.draws.overall[:, places]
+        mean = hits.mean(axis=0)
+        tail = (1 - self.report.confidence) / 2
+        low, high = np.quantile(draws[:, :, None] - draws[:, None, :], [tail, 1 - tail], axis=0)
+        p = statistics.paired_p_values(hits)
+        upper = np.triu_indices(len(names), 1)
+        adjusted = np.ones_like(p)
+        adjusted[upper] = statistics.holm(p[upper]) if len(upper[0]) else []
+        adjusted = np.minimum(adjusted, adjusted.T)
+        return {
+            "runs": names,
+            "difference": _rounded(mean[:, None] - mean[None, :]),
+            "low": _rounded(low),
+            "high": _rounded(high),
+            "p": _rounded(adjusted),
+        }
 
 
-def as_markdown(metrics: Metrics, pretrain: Pretrain) -> str:
-    """A section for each data set, then the legend."""
-    table = rows(metrics, pretrain)
-    parts = ["# Leaderboard"]
-    if not table:
-        parts.append("No run has been evaluated.")
-    for dataset in datasets(metrics):
-        parts += _section(dataset, [r for r in table if r["dataset"] == dataset], metrics, pretrain)
-    parts += _legend(metrics, pretrain)
-    return "\n\n".join(parts) + "\n"
+def rows_of(whole: Json, dataset: str) -> list[Row]:
+    return [row for row in whole["rows"] if row["dataset"] == dataset]
+
+
+def compared(whole: Json, dataset: str, run: str, other: str) -> dict[str, float]:
+    """difference, low, high and p of two settings of a data set, run minus other."""
+    table = whole["comparisons"][dataset]
+    i, j = table["runs"].index(run), table["runs"].index(other)
+    return {key: table[key][i][j] for key in ("difference", "low", "high", "p")}
 
 
 # --- rows -------------------------------------------------------------------------------------
 
 
-def _encoder_row(dataset: str, run: str, cell: Mapping[str, Any], pretrain: Pretrain) -> Row:
-    if run not in pretrain:
-        raise ValueError(f"{dataset}/{run} was evaluated, but nothing is known of run {run}")
-    absent = [key for key in (*SCORES, *SETTINGS) if key not in cell]
-    if absent:
-        raise ValueError(f"the metrics of {dataset}/{run} lack {', '.join(absent)}")
-    made = pretrain[run]
-    pixels, baseline = made["backbone"] == "pixels", is_baseline(made)
+def _row(
+    dataset: str,
+    setting: Setting,
+    metrics: Mapping[str, Mapping[str, Any]],
+    results: Results,
+    sampled: _Sampled,
+    columns: Sequence[str],
+) -> Row:
+    made = [results.pretrain[run] for run in setting.runs]
+    baseline, pixels = is_baseline(made[0]), made[0]["backbone"] == "pixels"
+    cells = [{**metrics[run], **results.finetuned.get((dataset, run), {})} for run in setting.runs]
+    scores = {}
+    for key in columns:
+        values = [cell[key] for cell in cells if isinstance(cell.get(key), int | float)]
+        if not values:
+            continue
+        mean = float(np.mean(values))
+        found = sampled.interval(setting.name, key, mean)
+        low, high = (round(end, DIGITS) for end in found) if found else (None, None)
+        std = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        scores[key] = {"mean": mean, "std": std, "low": low, "high": high, "values": values}
     return {
         "dataset": dataset,
-        "run": run,
-        "method": None if pixels else made["method"],
-        "backbone": made["backbone"],
-        "corpus": None if baseline else made["corpus"],
-        **{key: cell[key] for key in MAIN_SCORES},
-        **{key: None if baseline else made[key] for key in SPEEDS},
-        **{key: cell[key] for key in FURTHER},
+        "run": setting.name,
+        "runs": list(setting.runs),
+        "seeds": [report["parameters"]["pretrain"]["seed"] for report in made],
+        "kind": "baseline" if baseline else "trained",
+        "method": None if pixels else made[0]["method"],
+        "backbone": made[0]["backbone"],
+        "corpus": None if baseline else made[0]["corpus"],
+        "epochs": None if baseline else made[0]["epochs"],
+        **speeds(made),
+        "probe_best": [
+            [cell[f"probe_best_{key}"] for key in ("optimizer", "lr", "weight_decay", "on_edge")]
+            for cell in cells
+        ],
+        "scores": scores,
     }
 
 
-def _chance_row(dataset: str, cells: Mapping[str, Mapping[str, Any]]) -> Row:
+def speeds(made: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Means over the training reports of a setting; None where nothing was trained or measured."""
+    if is_baseline(made[0]):
+        return dict.fromkeys(("images_per_s", "train_seconds", "device_hours", "images_seen"))
+    each = {
+        "images_per_s": [report["images_per_s"] for report in made],
+        "train_seconds": [report["train_seconds"] for report in made],
+        "device_hours": [
+            report["train_seconds"] * max(1, report["gpus"]) / 3600 for report in made
+        ],
+        "images_seen": [report["images"] * report["epochs"] for report in made],
+    }
+    return {key: None if None in values else float(np.mean(values)) for key, values in each.items()}
+
+
+def _chance_row(dataset: str, cell: Mapping[str, Any]) -> Row:
     """What always answering the most frequent training class scores."""
-    _same_images(dataset, cells)
-    cell = next(iter(cells.values()))
-    row: Row = dict.fromkeys(COLUMNS)
-    row |= {"dataset": dataset, "run": CHANCE}
-    row |= dict.fromkeys(
-        ("knn_top1", "probe_top1", "knn_weighted_top1", "probe_default_top1"), cell["chance_top1"]
+    overall = ("knn_top1", "probe_top1", "knn_weighted_top1", "probe_default_top1")
+    values = dict.fromkeys(overall, cell["chance_top1"])
+    values |= {f"{half}_top1": cell[f"chance_{half}_top1"] for half in ("public", "private")}
+    empty = dict.fromkeys(
+        ("method", "backbone", "corpus", "epochs", "images_per_s", "train_seconds",
+         "device_hours", "images_seen")
+    )  # fmt: skip
+    return {
+        "dataset": dataset, "run": CHANCE, "runs": [], "seeds": [], "kind": "chance", **empty,
+        "probe_best": [],
+        "scores": {
+            key: {"mean": value, "std": None, "low": None, "high": None, "values": [value]}
+            for key, value in values.items()
+        },
+    }  # fmt: skip
+
+
+def _shake_up(trained: Sequence[Row]) -> Json:
+    """Does the private half confirm the order of the public one? Equal scores share a rank."""
+    public, private = (
+        [_mean(row, key) for row in trained] for key in ("public_top1", "private_top1")
     )
-    row |= {f"{split}_top1": cell[f"chance_{split}_top1"] for split in ("public", "private")}
-    return row
+    correlation = statistics.rank_correlation(public, private)
+    return {
+        "rank_correlation": None if correlation is None else round(correlation, DIGITS),
+        "moves": [
+            {
+                "run": row["run"],
+                "public_rank": 1 + sum(other > mine for other in public),
+                "private_rank": 1 + sum(other > its for other in private),
+            }
+            for row, mine, its in zip(trained, public, private, strict=True)
+        ],
+    }
 
 
-def _same_images(dataset: str, cells: Mapping[str, Mapping[str, Any]]) -> None:
+def _answers(results: Results, dataset: str, run: str) -> dict[str, np.ndarray]:
+    """What the run answered, fine-tuned too if it was."""
+    tuned = results.finetune_predictions.get((dataset, run), {})
+    return {**tuned, **results.predictions[dataset, run]}
+
+
+def _scored(answers: Mapping[str, np.ndarray]) -> list[str]:
+    return [name for name in answers if name not in ("label", "private", "finetune")]
+
+
+def _same_images(dataset: str, metrics: Mapping[str, Mapping[str, Any]], results: Results) -> None:
     """Refuse to rank runs that were scored on different images."""
-    images = [f"{split}_images" for split in ("train", "val", "public", "private")]
-    keys = ["classes", *images, "chance_top1", "chance_public_top1", "chance_private_top1"]
-    (first, expected), *others = cells.items()
-    for run, cell in others:
+    keys = ["classes", *(f"{split}_images" for split in SPLITS), "chance_top1"]
+    (first, expected), *others = metrics.items()
+    for run, cell in metrics.items():
+        if (dataset, run) not in results.predictions:
+            path = results.layout.predictions(run, dataset)
+            raise UserError(f"{path}: missing; it is made by: sslpipe evaluate {run} {dataset}")
         for key in keys:
             if cell[key] != expected[key]:
-                raise ValueError(
+                raise UserError(
                     f"{dataset}: {key} is {cell[key]} for {run} but {expected[key]} for {first}; "
                     "they were scored on different images, evaluate again"
                 )
+    labels = results.predictions[dataset, first]["label"]
+    for run, _ in others:
+        if not np.array_equal(labels, results.predictions[dataset, run]["label"]):
+            raise UserError(
+                f"{dataset}: {run} and {first} were scored on different images, evaluate again"
+            )
+    _same_finetuned(dataset, labels, results)
 
 
-# --- text -------------------------------------------------------------------------------------
+def _same_finetuned(dataset: str, labels: np.ndarray, results: Results) -> None:
+    cells: dict[Cell, dict[str, np.ndarray]] = results.finetune_predictions
+    for (name, run), answers in cells.items():
+        if name == dataset and not np.array_equal(labels, answers["label"]):
+            raise UserError(
+                f"{dataset}: {run} was fine-tuned on other images than it was scored on; run "
+                f"sslpipe finetune {run} {dataset}"
+            )
 
 
-def _section(dataset: str, table: list[Row], metrics: Metrics, pretrain: Pretrain) -> Iterable[str]:
-    cell = metrics[dataset, table[0]["run"]]
-    encoders = [row for row in table if row["run"] != CHANCE]
-    yield f"## {dataset}"
-    yield (
-        f"{cell['classes']:,} classes; {cell['train_images']:,} training, "
-        f"{cell['val_images']:,} validation, {cell['public_images']:,} public and "
-        f"{cell['private_images']:,} private test images."
-    )
-    yield _verdict(encoders, cell["public_images"], pretrain)
-    yield _markdown_table(table, (*WHAT[1:], *MAIN_SCORES, *SPEEDS), pretrain)
-    yield "Further scores:"
-    yield _markdown_table(encoders, ("run", *FURTHER), pretrain)
-    edge = [row for row in encoders if metrics[dataset, row["run"]]["probe_best_on_edge"]]
-    if edge:
-        runs = ", ".join(
-            f"`{row['run']}` (lr {row['probe_best_lr']:g}, wd {row['probe_best_weight_decay']:g})"
-            for row in edge
-        )
-        yield (
-            f"**Warning:** the best probe cell lies on the edge of the grid for {runs}; "
-            "a wider grid may score higher."
-        )
-    absent = [run for name, run in missing(metrics, pretrain) if name == dataset]
-    if absent:
-        yield f"Not evaluated, so not in the tables: {_names(absent)}."
+def _mean(row: Row, key: str) -> float:
+    return row["scores"][key]["mean"]
 
 
-def _verdict(encoders: list[Row], images: int, pretrain: Pretrain) -> str:
-    """Does the best trained run beat the encoders that were not trained? By public top-1."""
-    trained = [row for row in encoders if not is_baseline(pretrain[row["run"]])]
-    if not trained:
-        return "No trained run has been evaluated here, so there is nothing to compare."
-    best = trained[0]
-    score = best["public_top1"]
-    pixels = [row for row in encoders if row["backbone"] == "pixels"]
-    random = [row for row in encoders if row["method"] == "random"]
-    compared = []
-    for kind, rivals in (("the random encoder", random), ("raw pixels", pixels)):
-        if not rivals:
-            compared.append(f"there is no score of {kind} to compare it with")
-            continue
-        rival = max(rivals, key=lambda row: row["public_top1"])
-        points = 100 * (score - rival["public_top1"])
-        named = f"{kind} (`{rival['run']}`, {_percent(rival['public_top1'])})"
-        if points == 0:
-            compared.append(f"it equals {named}")
-        else:
-            verb = "beats" if points > 0 else "does not beat"
-            compared.append(f"it {verb} {named}: {points:+.1f} points")
-    error = 100 * math.sqrt(score * (1 - score) / images)
-    return (
-        f"The best trained run by public top-1 is `{best['run']}` with {_percent(score)} "
-        f"({_percent(best['private_top1'])} private); {compared[0]}, and {compared[1]}. "
-        f"The standard error of its public score is {error:.1f} points ({images:,} images); "
-        "differences of that size are not evidence."
-    )
-
-
-def _markdown_table(table: list[Row], columns: tuple[str, ...], pretrain: Pretrain) -> str:
-    """A pipe table; the best trained value of each score column, and the highest speed, in bold."""
-    trained = [
-        row for row in table if row["run"] != CHANCE and not is_baseline(pretrain[row["run"]])
-    ]
-    best = {}
-    for column in columns:
-        values = [row[column] for row in trained if row[column] is not None]
-        if values and (column in SCORES or column in SPEEDS):
-            best[column] = min(values) if column == "train_seconds" else max(values)
-
-    def shown(row: Row, column: str) -> str:
-        text = _text(row[column], column)
-        if column == "run" and row["run"] != CHANCE:
-            return f"`{text}`"
-        bold = row in trained and column in best and row[column] == best[column]
-        return f"**{text}**" if bold else text
-
-    body = [[shown(row, column) for column in columns] for row in table]
-    return _table(body, columns, "pipe")
-
-
-def _table(body: list[list[str]], columns: tuple[str, ...], style: str) -> str:
-    right = {*SCORES, *SETTINGS, *SPEEDS}
-    return tabulate(
-        body,
-        headers=[HEADINGS[column] for column in columns],
-        tablefmt=style,
-        colalign=["right" if column in right else "left" for column in columns],
-        disable_numparse=True,
-    )
-
-
-def _legend(metrics: Metrics, pretrain: Pretrain) -> Iterable[str]:
-    yield "## How to read this"
-    optimizers = sorted({str(cell["probe_optimizer"]) for cell in metrics.values()})
-    epochs = sorted({int(cell["probe_epochs"]) for cell in metrics.values()})
-    if metrics:
-        yield (
-            f"Encoders are frozen. Probes are trained with {' or '.join(optimizers)} for "
-            f"{' or '.join(map(str, epochs))} epochs on the training images. "
-            "The learning rate and weight decay of a probe are chosen on validation images, which "
-            "were carved from the training images. Only that choice and the default probe ever "
-            "meet the test images, public and private."
-        )
-    yield (
-        "All scores are percentages of test images, top-1 unless a heading says otherwise. "
-        "Runs are ranked by the public score. **Bold**: the best trained run in a column. "
-        f"`{CHANCE}`: always answering the most frequent training class. Baselines, never in bold: "
-        "method `random` is the encoder before any training, backbone `pixels` the image averaged "
-        f"to 16×16. {DASH}: does not apply."
-    )
-    lines = [
-        [heading, f"`{column}`", meaning]
-        for column, (heading, meaning) in (SCORES | SETTINGS).items()
-    ]
-    lines += [
-        [HEADINGS["images_per_s"], "`images_per_s`", "training speed, images (not views) a second"],
-        [HEADINGS["train_seconds"], "`train_seconds`", "training time"],
-    ]
-    yield tabulate(lines, headers=["heading", "column", "meaning"], tablefmt="pipe")
-    trained = [
-        [f"`{run}`", made["epochs"], made["precision"], made["device"]]
-        for run, made in pretrain.items()
-        if not is_baseline(made)
-    ]
-    if trained:
-        yield "Training behind the trained runs:"
-        yield tabulate(
-            trained, headers=["run", "epochs", "precision", "device"], tablefmt="pipe",
-            disable_numparse=True, missingval=DASH,
-        )  # fmt: skip
-
-
-def _text(value: Any, column: str) -> str:
-    if value is None:
-        return DASH
-    if column in SCORES:
-        return f"{100 * value:.1f}"
-    if column in SETTINGS:
-        return f"{value:g}"
-    if column == "images_per_s":
-        return f"{value:,.0f}"
-    if column == "train_seconds":
-        return _duration(value)
-    return str(value)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f} %"
-
-
-def _names(runs: list[str]) -> str:
-    return ", ".join(f"`{run}`" for run in runs)
+def _rounded(values: np.ndarray) -> list[list[float]]:
+    # + 0.0 turns -0.0 into 0.0
+    return (np.round(values, DIGITS) + 0.0).tolist()

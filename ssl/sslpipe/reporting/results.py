@@ -132,6 +132,4 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{path}: damaged ({error}); delete it and run its stage again"
-        ) from None
+        raise UserError(f"{path}: damaged ({error}); delete it and run its stage again") from None

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import stats
 
 AT_A_TIME = 256  # bootstrap samples in memory
+MOST_SEEDS = 60  # of a setting, or the least common multiple of several settings' numbers
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,16 @@ def bootstrap(
     hits (M, K): 0 or 1, or a mean over seeds in between; labels (M,) int; private (M,) bool;
     per_class: of so many of the first columns the accuracy averaged over classes too. A class that
     a sample has no image of is left out of that average; a half without an image scores 0. Efron
-    1979. The sums are of whole numbers, exact in float32 in any order, wherever hits are 0 or 1.
+    1979.
     """
     images = len(hits)
     order = np.lexsort((labels, private))
-    hits = np.ascontiguousarray(hits[order], dtype=np.float32)
+    hits, scale = _whole(hits[order])
     publics = int((~private).sum())
     by_class = np.argsort(labels[order], kind="stable")
     classes = np.split(by_class, np.cumsum(np.unique(labels, return_counts=True)[1])[:-1])
     parts: dict[str, list[np.ndarray]] = {"overall": [], "public": [], "private": [], "classes": []}
-    for weights in _weights(images, resamples, seed):
+    for weights in _weights(images, resamples, seed, hits.dtype):
         public, other = (
             (some @ part, some.sum(axis=1, keepdims=True))
             for some, part in (
@@ -65,13 +66,23 @@ def bootstrap(
             parts[name].append(right / np.maximum(number, 1, dtype=np.float64))
         if per_class:
             parts["classes"].append(_per_class(weights, hits[:, :per_class], classes))
-    whole = {name: np.concatenate(some) for name, some in parts.items() if some}
+    whole = {name: np.concatenate(some) / scale for name, some in parts.items() if some}
     return Draws(
         whole["overall"],
         whole["public"] if publics else None,
         whole["private"] if publics < images else None,
         whole.get("classes"),
     )
+
+
+def _whole(hits: np.ndarray) -> tuple[np.ndarray, int]:
+    """The hits times a whole number that makes them whole, and that number: the seeds they are means
+    over. Whole numbers add up exactly in float32, in any order, so that every processor agrees."""
+    for scale in range(1, MOST_SEEDS + 1):
+        scaled = hits * scale
+        if np.abs(scaled - np.rint(scaled)).max() < 1e-6:
+            return np.ascontiguousarray(np.rint(scaled), dtype=np.float32), scale
+    return np.ascontiguousarray(hits, dtype=np.float64), 1
 
 
 def _per_class(weights: np.ndarray, hits: np.ndarray, classes: list[np.ndarray]) -> np.ndarray:
@@ -175,12 +186,12 @@ def hits_of(predictions: Mapping[str, np.ndarray], score: str) -> np.ndarray:
     return answers if answers.dtype == bool else answers == predictions["label"]
 
 
-def _weights(images: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """(at most AT_A_TIME, M) float32: how often each image is in each sample."""
+def _weights(images: int, resamples: int, seed: int, precision: np.dtype) -> Iterator[np.ndarray]:
+    """(at most AT_A_TIME, M) of that precision: how often each image is in each sample."""
     random = np.random.default_rng(seed)
     for start in range(0, resamples, AT_A_TIME):
         samples = min(AT_A_TIME, resamples - start)
         drawn = random.integers(0, images, size=(samples, images))
         drawn += images * np.arange(samples)[:, None]
         weights = np.bincount(drawn.ravel(), minlength=samples * images)
-        yield weights.reshape(samples, images).astype(np.float32)
+        yield weights.reshape(samples, images).astype(precision)

@@ -1,7 +1,7 @@
-"""describe(dataset): the index of a packed set → a page on it, reports/data/<dataset>.md."""
+"""describe(dataset): the index of a packed set → a page on it, reports/data/<dataset>.{md,json}."""
 
 from sslpipe.data.index import read_index
-from sslpipe.files import write_text
+from sslpipe.files import sha256, write_json, write_text
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import say
@@ -10,14 +10,18 @@ from sslpipe.stages import find
 
 
 def run(params: Params, layout: Layout, name: str) -> None:
-    """Write `layout.dataset_page(name)`; reads the index alone, no image.
+    """Write `layout.dataset_page(name)` and, in short, `layout.dataset_facts(name)`; reads the index
+    alone, no image.
 
     The page shows the contact sheet if there is to be one, whether or not it is drawn yet.
     Raises UserError when the index is missing or malformed.
     """
     dataset = find(params.datasets, name, "data set")
-    index = read_index(layout.packed_index(name))
+    path = layout.packed_index(name)
+    index = read_index(path)
     sheet = layout.contact_sheet(name).name if name in params.contact_sheets else None
+    facts = datasets.facts(name, dataset, index, params.image_size, sha256(path))
+    write_json(layout.dataset_facts(name), facts)
     path = layout.dataset_page(name)
     write_text(path, datasets.page(name, dataset, index, params.image_size, sheet))
     say(f"{name}: described in {path}")

@@ -1,10 +1,14 @@
-"""embed(run, dataset): an encoder and packed images → frozen features of every image."""
+"""embed(run, dataset): an encoder and packed images → frozen features of every image.
+
+And of two random views of some images that were not trained on, for their alignment.
+"""
 
 import numpy as np
 import torch
 
 from sslpipe.data.index import open_packed
-from sslpipe.evaluation.features import extract
+from sslpipe.data.splits import SPLITS
+from sslpipe.evaluation.features import MOST_PAIRED, evenly, extract, two_views
 from sslpipe.files import write_with
 from sslpipe.layout import Layout
 from sslpipe.networks.encoder_file import load_encoder
@@ -15,7 +19,8 @@ from sslpipe.training.precision import device_of
 
 
 def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
-    """Write features float32 (N, D), label int64 (N,), split (N,) in the order of the index.
+    """Write features float32 (N, D), label int64 (N,), split (N,) in the order of the index, views
+    float32 (2, n, D) and classes (C,), the names.
 
     Features are computed in fp32 whatever the training's precision, so that every run is judged
     by the same arithmetic.
@@ -29,5 +34,14 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
         device = device_of(devices)
         encoder = load_encoder(path).to(device, memory_format=torch.channels_last)
         features = extract(encoder, images, device=device, what=f"{name}: embed {dataset}")
-    arrays = {"features": features.numpy(), "label": index.all_labels, "split": index.all_splits}
+        held_out = range(index.split_slice(SPLITS[1]).start, len(index))
+        chosen = [held_out[i] for i in evenly(len(held_out), MOST_PAIRED)]
+        views = [extract(encoder, view, device=device) for view in two_views(images[chosen])]
+    arrays = {
+        "features": features.numpy(),
+        "label": index.all_labels,
+        "split": index.all_splits,
+        "views": torch.stack(views).numpy(),
+        "classes": np.array(index.classes, dtype=np.str_),
+    }
     write_with(layout.embedding(name, dataset), lambda file: np.savez(file, **arrays))

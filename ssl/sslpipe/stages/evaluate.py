@@ -1,4 +1,4 @@
-"""evaluate(run, dataset): frozen features → k-NN and probe scores, one flat JSON."""
+"""evaluate(run, dataset): frozen features → flat scores, answers image by image, what they look like."""
 
 import zipfile
 import zlib
@@ -8,7 +8,7 @@ import torch
 
 from sslpipe.errors import UserError
 from sslpipe.evaluation.protocol import evaluate
-from sslpipe.files import write_json
+from sslpipe.files import write_json, write_with
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
 from sslpipe.stages.inputs import require
@@ -21,14 +21,19 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
         torch.set_num_threads(resolved.pretrain.threads)
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            features, labels, splits = (arrays[key] for key in ("features", "label", "split"))
+            parts = [arrays[key] for key in ("features", "label", "split", "views", "classes")]
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
             f"{path}: damaged ({error}); delete it and run: sslpipe embed {name} {dataset}"
         ) from None
     made = layout.metrics(name, dataset)
     try:
-        scores = evaluate(features, labels, splits, params.evaluate, params.evaluate.seed)
+        done = evaluate(*parts, params.evaluate)
     except ValueError as error:  # a split without images, more neighbours than training images
         raise UserError(f"{made}: evaluate {name} {dataset}: {error}") from None
-    write_json(made, scores)
+    write_json(layout.features(name, dataset), done.features, compact=True)
+    write_with(
+        layout.predictions(name, dataset),
+        lambda file: np.savez_compressed(file, **done.predictions),
+    )
+    write_json(made, done.scores)
