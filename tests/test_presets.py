@@ -57,6 +57,12 @@ def changed(run, base):
     return {path: one.get(path) for path in paths if one.get(path) != other.get(path)}
 
 
+def value_at(params, path):
+    for key in path.split("."):
+        params = params[key]
+    return params
+
+
 def stages_of(params_file):
     """How many stages dvc.yaml has with these parameters."""
     params = yaml.safe_load(params_file.read_text())

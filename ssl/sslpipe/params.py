@@ -167,6 +167,7 @@ def _disagreements(params: Params) -> Iterator[str]:
                 f"contact_sheets.{i}: the licence of {kind} does not allow to pass its images on; "
                 f"allowed: {_list(SHOWN_KINDS)}"
             )
+    yield from _report_disagreements(params)
     for name, corpus in params.corpora.items():
         if name in params.datasets:
             yield f"corpora.{name}: a data set has this name too, and both write reports/data/{name}.md"
@@ -182,6 +183,28 @@ def _disagreements(params: Params) -> Iterator[str]:
         if name in RESERVED_RUNS:
             yield f"runs.{name}: this name is taken by a row of the leaderboard"
         yield from _run_disagreements(params, name)
+
+
+def _report_disagreements(params: Params) -> Iterator[str]:
+    """Of what is made of trained runs."""
+    if len(set(params.neighbour_strips)) < len(params.neighbour_strips):
+        yield "neighbour_strips: the same data set is named twice"
+    for i, name in enumerate(params.neighbour_strips):
+        where = f"neighbour_strips.{i}"
+        if name not in params.leaderboard:
+            yield f"{where}: {name!r} is not scored; allowed: {_list(params.leaderboard)}"
+        elif (kind := params.datasets[name].source.kind) not in SHOWN_KINDS:
+            yield (
+                f"{where}: the licence of {kind} does not allow to pass its images on; "
+                f"allowed: {_list(SHOWN_KINDS)}"
+            )
+    if len(set(params.finetune.runs)) < len(params.finetune.runs):
+        yield "finetune.runs: the same run is named twice"
+    for i, name in enumerate(params.finetune.runs):
+        if name not in params.runs:
+            yield f"finetune.runs.{i}: no run {name!r}; there are: {_list(params.runs)}"
+        elif params.runs[name].backbone == "pixels":
+            yield f"finetune.runs.{i}: {name!r} has no encoder (backbone pixels)"
 
 
 def _without_labels(source: Strict) -> bool:

@@ -51,6 +51,11 @@ SMALL = {
         "knn": {"k": 5},
         "probe": {"epochs": 3, "lr": [0.001, 0.01], "weight_decay": [0.0]},
     },
+    "finetune": {"runs": ["simclr"], "epochs": 1, "batch_size": 32, "lr": [0.001]},
+    "neighbour_strips": ["patches"],
+    "studies": {"method": {"runs": ["simclr", "moco"], "x": "method"}},
+    "claims": {},
+    "report": {"resamples": 200},
 }
 
 

@@ -1,6 +1,7 @@
 """A reports/ folder as finished stages leave it, with made-up numbers: for tests and benchmarks."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,14 @@ SKILL = {"simclr": 0.55, "moco": 0.6, "byol": 0.5, "random": 0.3}
 
 
 def content(
-    runs: dict[str, dict[str, Any]], datasets: list[str] = ["zoo", "sun"], **changed: Any
+    runs: dict[str, dict[str, Any]], datasets: Sequence[str] = ("zoo", "sun"), **changed: Any
 ) -> dict[str, Any]:
     """A params.yaml with these runs; a run needs only a method. datasets: scored."""
     base = yaml.safe_load((ROOT / "presets/default.yaml").read_text())
     base["datasets"] = {name: {"source": "digits"} for name in datasets}
     base["leaderboard"] = list(datasets)
     base["corpora"] = {
-        "base": {"datasets": datasets[:1]},
+        "base": {"datasets": list(datasets[:1])},
         "more": {"datasets": list(datasets)},
     }
     base["pretrain"]["online"] = {"datasets": list(datasets), "knn_every": 1, "probe_every": 2}

@@ -1,234 +1,329 @@
+"""The leaderboard, of reports/ with made-up numbers, against what those say by hand."""
+
 import csv
 import io
 import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from scipy import stats
+from synthetic import RUNS, content, read, write_reports
 
-from sslpipe.reporting import leaderboard
-from sslpipe.reporting.leaderboard import as_csv, as_json, as_markdown, as_text, missing, rows
+from sslpipe.errors import UserError
+from sslpipe.files import write_json, write_with
+from sslpipe.reporting.leaderboard import compared, leaderboard, rows_of
+from sslpipe.reporting.leaderboard_text import as_csv, as_markdown
+from sslpipe.reporting.results import Results
+from sslpipe.stages import leaderboard as stage
 
-
-def cell(score, *, edge=False, chance=0.1, **changed):
-    values = {
-        "classes": 10, "feature_dim": 512, "train_images": 5000, "val_images": 500,
-        "public_images": 1600, "private_images": 1500, "chance_top1": chance,
-        "chance_public_top1": chance + 0.01, "chance_private_top1": chance - 0.01,
-        "knn_top1": score - 0.05, "knn_top5": 0.9, "knn_mean_per_class": score - 0.06,
-        "knn_val_top1": score, "knn_public_top1": score, "knn_private_top1": score,
-        "knn_weighted_top1": score - 0.04, "probe_top1": score, "probe_top5": 0.95,
-        "probe_mean_per_class": score - 0.01, "probe_val_top1": score + 0.01,
-        "public_top1": score, "private_top1": score - 0.02, "probe_best_lr": 0.01,
-        "probe_best_weight_decay": 0.0, "probe_best_on_edge": edge, "probe_optimizer": "adam",
-        "probe_epochs": 30, "probe_default_val_top1": score, "probe_default_top1": score - 0.1,
-        "probe_gain": 0.1,
-    }  # fmt: skip
-    return values | changed
+FEW = {"runs": ["moco"], "epochs": 3}
 
 
-def made(method, backbone="resnet18", speed=None, seconds=None):
-    return {
-        "method": method, "backbone": backbone, "corpus": "base", "images_per_s": speed,
-        "train_seconds": seconds, "epochs": 10, "precision": "bf16", "device": "cpu",
-    }  # fmt: skip
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return write_reports(tmp_path_factory.mktemp("made"), content(RUNS, finetune=FEW))
 
 
-PRETRAIN = {
-    "raw_pixels": made("random", "pixels"),
-    "untrained": made("random"),
-    "slow_moco": made("moco", speed=800.4, seconds=5000.0),
-    "fast_simclr": made("simclr", speed=1234.6, seconds=59.5),
-}
-METRICS = {
-    ("zoo", "raw_pixels"): cell(0.30),
-    ("zoo", "untrained"): cell(0.45),
-    ("zoo", "fast_simclr"): cell(0.50, edge=True),
-    ("zoo", "slow_moco"): cell(0.60),
-    ("alphabet", "fast_simclr"): cell(0.40, chance=0.05),
-    ("alphabet", "untrained"): cell(0.70, chance=0.05),
-}
+@pytest.fixture(scope="module")
+def whole(made):
+    return of(*made)
+
+
+def of(params, layout):
+    settings = {key: getattr(params, key).model_dump(mode="json") for key in ("evaluate", "report")}
+    return leaderboard(Results(params, layout), settings)
+
+
+def reports(tmp_path, runs, **changed):
+    return write_reports(tmp_path, content(runs, **changed.pop("params", {})), **changed)
+
+
+def row(whole, dataset, run):
+    return next(row for row in rows_of(whole, dataset) if row["run"] == run)
 
 
 def section(markdown, dataset):
-    return markdown.split(f"## {dataset}\n")[1].split("\n## ")[0]
+    return markdown.split(f"\n## {dataset}\n")[1].split("\n## ")[0]
 
 
-def test_columns_are_as_agreed():
-    expected = (
-        "dataset run method backbone corpus knn_top1 probe_top1 public_top1 private_top1 "
-        "images_per_s train_seconds knn_weighted_top1 knn_top5 probe_top5 knn_mean_per_class "
-        "probe_mean_per_class probe_val_top1 probe_default_top1 probe_best_lr "
-        "probe_best_weight_decay"
+def tables(text):
+    """Each table as rows of cells without bold and code marks."""
+    found, rows = [], []
+    for line in [*text.splitlines(), ""]:
+        if line.startswith("|"):
+            rows.append([cell.strip(" *`") for cell in line.strip("|").split("|")])
+        elif rows:
+            found.append(rows)
+            rows = []
+    return found
+
+
+# --- rows -------------------------------------------------------------------------------------
+
+
+def test_runs_that_differ_in_their_seed_alone_share_a_row(whole, made):
+    moco = row(whole, "zoo", "moco")
+    assert moco["runs"] == ["moco", "moco_seed1", "moco_seed2"] and moco["seeds"] == [0, 1, 2]
+    values = [read(made[1].metrics(run, "zoo"))["probe_top1"] for run in moco["runs"]]
+    score = moco["scores"]["probe_top1"]
+    assert score["values"] == values
+    assert score["mean"] == pytest.approx(np.mean(values))
+    assert score["std"] == pytest.approx(np.std(values, ddof=1))
+    assert row(whole, "zoo", "simclr")["scores"]["probe_top1"]["std"] is None
+
+
+def test_a_run_that_differs_in_more_has_a_row_of_its_own(tmp_path):
+    runs = {**RUNS, "moco_seed1": {"method": "moco", "seed": 1, "lr": 0.01}}
+    whole = of(*reports(tmp_path, runs))
+    assert row(whole, "zoo", "moco")["runs"] == ["moco", "moco_seed2"]
+    assert row(whole, "zoo", "moco_seed1")["runs"] == ["moco_seed1"]
+
+
+def test_what_does_not_change_the_training_makes_no_setting(tmp_path):
+    runs = {"a": {"method": "moco"}, "b": {"method": "moco", "seed": 1, "threads": 3}}
+    assert row(of(*reports(tmp_path, runs)), "zoo", "a")["runs"] == ["a", "b"]
+
+
+def test_order_of_rows(whole):
+    """Trained ones by the public score, then baselines, then chance; data sets as in params.yaml."""
+    assert [name for name in whole["datasets"]] == ["zoo", "sun"]
+    for dataset in ("zoo", "sun"):
+        rows = rows_of(whole, dataset)
+        kinds = [row["kind"] for row in rows]
+        assert kinds == ["trained"] * 3 + ["baseline"] * 2 + ["chance"]
+        public = [row["scores"]["public_top1"]["mean"] for row in rows[:3]]
+        assert public == sorted(public, reverse=True)
+
+
+def test_baselines_have_neither_corpus_nor_cost(whole):
+    for run in ("untrained", "raw_pixels"):
+        found = row(whole, "zoo", run)
+        assert found["corpus"] is found["device_hours"] is found["images_seen"] is None
+    assert row(whole, "zoo", "raw_pixels")["method"] is None
+    assert row(whole, "zoo", "chance")["scores"]["private_top1"]["mean"] == pytest.approx(1 / 6)
+
+
+def test_cost_of_a_setting(whole, made):
+    report = read(made[1].pretrain_report("simclr"))
+    found = row(whole, "zoo", "simclr")
+    assert found["device_hours"] == pytest.approx(report["train_seconds"] / 3600)
+    assert found["images_seen"] == report["images"] * report["epochs"]
+
+
+def test_fine_tuning_is_of_the_runs_that_were_tuned(whole, made):
+    tuned = row(whole, "zoo", "moco")["scores"]["finetune_top1"]
+    assert tuned["values"] == [read(made[1].finetune_metrics("moco", "zoo"))["finetune_top1"]]
+    assert tuned["low"] < tuned["mean"] < tuned["high"]
+    assert "finetune_top1" not in row(whole, "zoo", "simclr")["scores"]
+
+
+# --- how sure ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "half"),
+    [("probe_top1", "probe", None), ("public_top1", "probe", False),
+     ("private_top1", "probe", True), ("knn_top1", "knn", None),
+     ("fewlabels_10_top1", "fewlabels_10", None)],
+)  # fmt: skip
+def test_intervals_agree_with_scipys_bootstrap(whole, made, key, name, half):
+    arrays = np.load(made[1].predictions("simclr", "zoo"))
+    hits = arrays[name] if arrays[name].dtype == bool else arrays[name] == arrays["label"]
+    hits = hits if half is None else hits[arrays["private"] == half]
+    theirs = stats.bootstrap(
+        (hits.astype(float),), np.mean, n_resamples=9999, method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval  # fmt: skip
+    score = row(whole, "zoo", "simclr")["scores"][key]
+    assert score["mean"] == pytest.approx(hits.mean())
+    assert (score["low"], score["high"]) == pytest.approx((theirs.low, theirs.high), abs=0.012)
+
+
+def test_every_score_with_answers_has_an_interval(whole):
+    without = {"probe_val_top1", "probe_gain", "probe_best_lr", "probe_best_weight_decay",
+               "effective_rank", "alignment", "uniformity"}  # fmt: skip
+    for key, score in row(whole, "zoo", "moco")["scores"].items():
+        also_k = key.startswith("knn_") and key.split("_")[1].isdigit()
+        assert (score["low"] is None) == (key in without or also_k), key
+        if score["low"] is not None:
+            assert score["low"] <= score["mean"] <= score["high"]
+
+
+def test_comparisons_are_paired_and_adjusted_over_all_pairs(whole, made):
+    hits = {}
+    for run in ("simclr", "byol", "untrained", "raw_pixels"):
+        arrays = np.load(made[1].predictions(run, "zoo"))
+        hits[run] = arrays["probe"] == arrays["label"]
+    found = compared(whole, "zoo", "simclr", "byol")
+    assert found["difference"] == pytest.approx(
+        hits["simclr"].mean() - hits["byol"].mean(), abs=1e-6
     )
-    assert " ".join(leaderboard.COLUMNS) == expected
-    assert all(" ".join(row) == expected for row in rows(METRICS, PRETRAIN))
+    assert found["low"] < found["difference"] < found["high"]
+    mirrored = compared(whole, "zoo", "byol", "simclr")
+    assert (mirrored["low"], mirrored["p"]) == (-found["high"], found["p"])
+    only = int((hits["simclr"] & ~hits["byol"]).sum())
+    other = int((~hits["simclr"] & hits["byol"]).sum())
+    raw = stats.binomtest(only, only + other).pvalue
+    assert found["p"] >= round(raw, 6)  # ten pairs: adjusted upwards
+    table = whole["comparisons"]["zoo"]
+    assert len(table["runs"]) == 5 and np.allclose(np.array(table["p"]), np.array(table["p"]).T)
 
 
-def test_order_of_rows():
-    assert [(row["dataset"], row["run"]) for row in rows(METRICS, PRETRAIN)] == [
-        ("zoo", "slow_moco"),
-        ("zoo", "fast_simclr"),
-        ("zoo", "untrained"),
-        ("zoo", "raw_pixels"),
-        ("zoo", "chance"),
-        ("alphabet", "fast_simclr"),
-        ("alphabet", "untrained"),
-        ("alphabet", "chance"),
+def test_shake_up(whole):
+    found = whole["shake_up"]["zoo"]
+    rows = [row for row in rows_of(whole, "zoo") if row["kind"] == "trained"]
+    public, private = (
+        [row["scores"][key]["mean"] for row in rows] for key in ("public_top1", "private_top1")
+    )
+    expected = stats.spearmanr(public, private).statistic
+    assert found["rank_correlation"] == pytest.approx(expected, abs=1e-6)
+    assert [move["public_rank"] for move in found["moves"]] == [1, 2, 3]
+    by_private = sorted(private, reverse=True)
+    assert [move["private_rank"] for move in found["moves"]] == [
+        by_private.index(value) + 1 for value in private
     ]
 
 
-def test_runs_are_ranked_by_the_public_score():
-    metrics = {
-        ("zoo", "fast_simclr"): cell(0.5, public_top1=0.4, private_top1=0.9, probe_top1=0.9),
-        ("zoo", "slow_moco"): cell(0.45),
+# --- text -------------------------------------------------------------------------------------
+
+
+def test_csv_reads_back(whole):
+    back = list(csv.DictReader(io.StringIO(as_csv(whole))))
+    assert len(back) == len(whole["rows"]) and "\r" not in as_csv(whole)
+    moco = next(line for line in back if line["run"] == "moco" and line["dataset"] == "zoo")
+    score = row(whole, "zoo", "moco")["scores"]["public_top1"]
+    assert float(moco["public_top1"]) == score["mean"]
+    assert float(moco["public_top1_std"]) == score["std"]
+    assert float(moco["public_top1_low"]) == score["low"]
+    assert moco["runs"] == "moco moco_seed1 moco_seed2"
+    chance = next(line for line in back if line["run"] == "chance")
+    assert chance["corpus"] == chance["public_top1_low"] == ""
+
+
+def test_markdown_shows_mean_and_deviation_and_the_best_in_bold(whole):
+    main = tables(section(as_markdown(whole), "zoo"))[0]
+    assert main[0] == ["run", "method", "backbone", "corpus", "k-NN", "probe", "public", "private",
+                       "images/s", "training"]  # fmt: skip
+    shown = {line[0]: line for line in main[2:]}
+    score = row(whole, "zoo", "moco")["scores"]["probe_top1"]
+    assert shown["moco"][5] == f"{100 * score['mean']:.1f} ± {100 * score['std']:.1f}"
+    assert shown["raw_pixels"][1] == "–" and shown["chance"][4] == "16.7"
+    for line in section(as_markdown(whole), "zoo").splitlines():
+        if line.startswith(("| `untrained`", "| chance", "| `raw_pixels`")):
+            assert "**" not in line
+    best = max(
+        rows_of(whole, "zoo")[:3], key=lambda row: row["scores"]["private_top1"]["mean"]
+    )["run"]
+    (line,) = [
+        line for line in section(as_markdown(whole), "zoo").splitlines()
+        if line.startswith(f"| `{best}`") and "resnet18" in line
+    ]  # fmt: skip
+    assert line.split("|")[8].strip().startswith("**")
+
+
+def test_markdown_says_how_sure(whole):
+    text = section(as_markdown(whole), "zoo")
+    sure = tables(text)[1]
+    assert sure[0][-2:] == ["distance", "p"]
+    score = row(whole, "zoo", "simclr")["scores"]["knn_top1"]
+    shown = {line[0]: line for line in sure[2:]}
+    assert shown["simclr"][1] == f"{100 * score['low']:.1f}–{100 * score['high']:.1f}"
+    best = rows_of(whole, "zoo")[0]["run"]
+    assert shown[best][-1] == "–" and shown["untrained"][-1] == "< 0.001"
+    assert f"The best by public top-1 is `{best}`" in text
+    assert "beats the untrained encoder, `untrained`" in text and "beats raw pixels" in text
+
+
+def test_a_difference_by_luck_is_no_victory(tmp_path):
+    runs = {"moco": {"method": "moco"}, "byol": {"method": "byol"}}
+    text = as_markdown(of(*reports(tmp_path, runs, skill={"moco": 0.5, "byol": 0.5})))
+    assert "cannot be told apart from the next" in text
+    assert "There is no score of the untrained encoder" in text
+
+
+def test_a_best_cell_on_the_edge_is_warned_of(tmp_path):
+    params, layout = reports(tmp_path, RUNS)
+    cell = read(layout.metrics("byol", "zoo"))
+    write_json(layout.metrics("byol", "zoo"), cell | {"probe_best_on_edge": True})
+    text = as_markdown(of(params, layout))
+    assert "edge of the grid for `byol` (lr 0.01, wd 0)" in section(text, "zoo")
+    assert "edge of the grid" not in section(text, "sun")
+
+
+# --- what is missing ----------------------------------------------------------------------------
+
+
+def test_runs_that_did_not_finish_are_named(tmp_path):
+    params, layout = reports(tmp_path, RUNS, without=("byol", "moco_seed1"))
+    layout.metrics("moco", "sun").unlink()
+    whole = of(params, layout)
+    assert whole["missing"] == {
+        "unfinished": ["moco_seed1", "byol"],
+        "unscored": [{"dataset": "sun", "run": "moco"}],
     }
-    assert [row["run"] for row in rows(metrics, PRETRAIN)] == ["slow_moco", "fast_simclr", "chance"]
+    text = as_markdown(whole)
+    assert "have not been trained: `moco_seed1`, `byol`" in text
+    assert "not evaluated here, so not in the tables: `moco`" in section(text, "sun")
+    assert row(whole, "sun", "moco_seed2")["runs"] == ["moco_seed2"]
+    assert row(whole, "zoo", "moco")["runs"] == ["moco", "moco_seed2"]
 
 
-def test_values_of_rows():
-    moco, simclr, untrained, pixels, chance = rows(METRICS, PRETRAIN)[:5]
-    assert moco["public_top1"] == 0.60 and moco["private_top1"] == 0.60 - 0.02
-    assert moco["knn_top1"] == 0.60 - 0.05 and moco["images_per_s"] == 800.4
-    assert simclr["corpus"] == "base" and simclr["method"] == "simclr"
-    assert (untrained["method"], untrained["backbone"]) == ("random", "resnet18")
-    assert (pixels["method"], pixels["backbone"]) == (None, "pixels")
-    for row in (untrained, pixels):
-        assert row["corpus"] is row["images_per_s"] is row["train_seconds"] is None
-    assert chance["knn_top1"] == chance["probe_top1"] == 0.1
-    assert chance["public_top1"] == 0.1 + 0.01 and chance["private_top1"] == 0.1 - 0.01
-    assert chance["method"] is None and chance["probe_top5"] is None
+def test_with_nothing_finished(tmp_path):
+    params, layout = reports(tmp_path, RUNS, without=tuple(RUNS))
+    stage.run(params, layout)
+    text = layout.leaderboard("md").read_text()
+    assert "No run has been evaluated." in text and "`raw_pixels`" in text
+    assert read(layout.leaderboard("json"))["rows"] == []
 
 
-def test_missing_cells_are_named():
-    assert missing(METRICS, PRETRAIN) == [("alphabet", "raw_pixels"), ("alphabet", "slow_moco")]
-    text = as_markdown(METRICS, PRETRAIN)
-    assert "Not evaluated" not in section(text, "zoo")
-    assert "Not evaluated, so not in the tables: `raw_pixels`, `slow_moco`." in section(
-        text, "alphabet"
+@pytest.mark.parametrize("run", ["moco", "untrained"])
+def test_with_one_run_and_one_data_set(tmp_path, run):
+    params, layout = reports(tmp_path, {run: RUNS[run]}, params={"datasets": ["zoo"]})
+    stage.run(params, layout)
+    text = layout.leaderboard("md").read_text()
+    assert f"`{run}`" in text and text.count("\n## ") == 2
+    if run == "untrained":
+        assert "No trained run has been evaluated here" in text
+
+
+def test_runs_scored_on_different_images_are_refused(tmp_path):
+    params, layout = reports(tmp_path, RUNS)
+    path = layout.predictions("byol", "zoo")
+    arrays = dict(np.load(path))
+    arrays["label"] = arrays["label"][::-1].copy()
+    write_with(path, lambda file: np.savez_compressed(file, **arrays))
+    with pytest.raises(UserError, match="zoo: byol and simclr were scored on different images"):
+        of(params, layout)
+    cell = read(layout.metrics("byol", "zoo"))
+    write_json(layout.metrics("byol", "zoo"), cell | {"public_images": 1})
+    with pytest.raises(UserError, match="zoo: public_images is 1 for byol but 150 for simclr"):
+        of(params, layout)
+
+
+def test_scores_without_their_answers_are_one_line(tmp_path):
+    params, layout = reports(tmp_path, RUNS)
+    layout.predictions("byol", "zoo").unlink()
+    with pytest.raises(UserError, match=r"byol.npz: missing; .* sslpipe evaluate byol zoo"):
+        of(params, layout)
+    layout.predictions("byol", "zoo").write_bytes(b"PK")
+    with pytest.raises(UserError, match=r"byol.npz: damaged"):
+        of(params, layout)
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def test_the_same_bytes_twice_and_no_torch(made):
+    params, layout = made
+    stage.run(params, layout)
+    names = [layout.leaderboard(kind) for kind in ("md", "csv", "json")]
+    before = [path.read_bytes() for path in names]
+    program = "import sys; from sslpipe.cli import main; assert main(['leaderboard']) == 0; print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=layout.root, capture_output=True, text=True
     )
-
-
-def test_csv_keeps_full_precision():
-    table = rows(METRICS, PRETRAIN)
-    back = list(csv.DictReader(io.StringIO(as_csv(table))))
-    assert list(back[0]) == list(leaderboard.COLUMNS)
-    assert float(back[0]["private_top1"]) == 0.60 - 0.02
-    assert back[2]["corpus"] == "" and len(back) == len(table)
-    assert "\r" not in as_csv(table)
-
-
-def test_json_holds_what_made_the_rows():
-    whole = json.loads(as_json(METRICS, PRETRAIN, {"seed": 7}))
-    assert whole["rows"] == rows(METRICS, PRETRAIN)
-    assert whole["made_by"] == {"seed": 7}
-    assert whole["pretrain"]["slow_moco"]["precision"] == "bf16"
-    assert whole["metrics"]["zoo"]["untrained"]["train_images"] == 5000
-    assert {"dataset": "alphabet", "run": "slow_moco"} in whole["missing"]
-    with pytest.raises(ValueError):
-        as_json({("zoo", "slow_moco"): cell(0.5, knn_top1=float("nan"))}, PRETRAIN, {})
-
-
-def test_markdown_shows_percentages_and_the_best_trained_value():
-    lines = section(as_markdown(METRICS, PRETRAIN), "zoo").splitlines()
-    main = {line.split("|")[1].strip(): line for line in lines if line.startswith("|")}
-    further = {
-        line.split("|")[1].strip(): line for line in reversed(lines) if line.startswith("|")
-    }  # the first table wins
-    first = {name: [part.strip() for part in further[name].split("|")] for name in further}
-    assert first["`slow_moco`"][5:11] == [
-        "**55.0**", "**60.0**", "**60.0**", "**58.0**", "800", "1 h 23 min",
-    ]  # fmt: skip
-    assert first["`fast_simclr`"][5:11] == [
-        "45.0", "50.0", "50.0", "48.0", "**1,235**", "**59.5 s**",
-    ]  # fmt: skip
-    assert first["`untrained`"][2:5] == ["random", "resnet18", "–"]
-    assert first["`raw_pixels`"][2:5] == ["–", "pixels", "–"]
-    assert first["chance"][5:] == ["10.0", "10.0", "11.0", "9.0", "–", "–", ""]
-    assert "0.01" in main["`slow_moco`"]
-
-
-def test_a_baseline_is_never_bold_even_when_it_is_best():
-    text = section(as_markdown(METRICS, PRETRAIN), "alphabet")
-    assert "**40.0**" in text and "**70.0**" not in text and "70.0" in text
-
-
-def test_markdown_says_whether_training_helped():
-    text = as_markdown(METRICS, PRETRAIN)
-    zoo, alphabet = section(text, "zoo"), section(text, "alphabet")
-    assert "`slow_moco` with 60.0 % (58.0 % private)" in zoo
-    assert "it beats the random encoder (`untrained`, 45.0 %): +15.0 points" in zoo
-    assert "it beats raw pixels (`raw_pixels`, 30.0 %): +30.0 points" in zoo
-    assert "standard error of its public score is 1.2 points (1,600 images)" in zoo
-    assert "does not beat the random encoder (`untrained`, 70.0 %): -30.0 points" in alphabet
-    assert "there is no score of raw pixels" in alphabet
-    baseline_only = {("zoo", "untrained"): cell(0.4)}
-    assert "nothing to compare" in as_markdown(baseline_only, PRETRAIN)
-    level = {("zoo", "untrained"): cell(0.4), ("zoo", "slow_moco"): cell(0.4)}
-    text = as_markdown(level, PRETRAIN)
-    assert "it equals the random encoder" in text
-    assert all("**" not in line for line in text.splitlines() if line.startswith("| `untrained`"))
-
-
-def test_the_strongest_of_several_random_encoders_is_the_rival():
-    pretrain = PRETRAIN | {"untrained_50": made("random", "resnet50")}
-    metrics = METRICS | {("zoo", "untrained_50"): cell(0.55)}
-    assert "`untrained_50`, 55.0 %): +5.0 points" in as_markdown(metrics, pretrain)
-
-
-def test_a_best_cell_on_the_edge_of_the_grid_is_warned_of():
-    text = as_markdown(METRICS, PRETRAIN)
-    assert "edge of the grid for `fast_simclr` (lr 0.01, wd 0);" in section(text, "zoo")
-    assert "Warning" not in section(text, "alphabet")
-
-
-def test_legend_explains_every_column():
-    text = as_markdown(METRICS, PRETRAIN).split("## How to read this")[1]
-    for column in leaderboard.COLUMNS[5:]:
-        assert f"`{column}`" in text
-    for word in (
-        "chosen on validation",
-        "`chance`",
-        "`random`",
-        "`pixels`",
-        "16×16",
-        "adam for 30 epochs",
-    ):
-        assert word in text
-    assert "| `slow_moco`   | 10       | bf16        | cpu      |" in text
-
-
-def test_text_for_a_terminal():
-    text = as_text(rows(METRICS, PRETRAIN))
-    lines = text.splitlines()
-    assert len({line.rstrip().endswith(" ") for line in lines}) == 1
-    assert lines[0].split()[:3] == ["dataset", "run", "method"]
-    assert "60.0" in lines[2] and "**" not in text and "`" not in text
-    assert max(map(len, lines)) == len(lines[0])
-
-
-def test_nothing_evaluated_is_said():
-    assert rows({}, PRETRAIN) == []
-    assert "No run has been evaluated." in as_text([])
-    assert "No run has been evaluated." in as_markdown({}, PRETRAIN)
-    assert as_csv([]).strip() == ",".join(leaderboard.COLUMNS)
-    assert json.loads(as_json({}, {}, {}))["rows"] == []
-
-
-def test_refusals():
-    with pytest.raises(ValueError, match="nothing is known of run untrained"):
-        rows(METRICS, {"raw_pixels": made("random", "pixels")})
-    with pytest.raises(ValueError, match="zoo/slow_moco lack knn_top5"):
-        lacking = cell(0.5)
-        del lacking["knn_top5"]
-        rows({("zoo", "slow_moco"): lacking}, PRETRAIN)
-    with pytest.raises(ValueError, match=r"zoo: public_images is 7 for untrained but 1600"):
-        other = METRICS | {("zoo", "untrained"): cell(0.4, public_images=7)}
-        rows(other, PRETRAIN)
-    with pytest.raises(ValueError, match="no run can be called chance"):
-        rows(METRICS, PRETRAIN | {"chance": made("moco")})
-
-
-def test_a_leaderboard_needs_no_torch():
-    code = "import sys, sslpipe.reporting.leaderboard; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert done.stdout.splitlines()[-1] == "False", done.stderr
+    assert [path.read_bytes() for path in names] == before
+    assert json.loads(before[2])["rows"]

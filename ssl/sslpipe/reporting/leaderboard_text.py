@@ -304,7 +304,7 @@ def _table(whole: Json, rows: Sequence[Row], columns: Sequence[str]) -> str:
 
 def _best(trained: Sequence[Row], key: str, kind: str) -> float | None:
     values = [value for row in trained if (value := _value(row, key)) is not None]
-    if not values or kind in ("setting", "feature"):
+    if not values or kind in ("setting", "feature") or key == "probe_gain":
         return None
     return min(values) if key == "train_seconds" else max(values)
 
