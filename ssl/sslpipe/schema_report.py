@@ -34,6 +34,8 @@ class Study(Strict):
 # --- claims: the thresholds of each rule, of which docs/claims.md states the words ----------------
 
 Share = Fraction
+Place = Annotated[float, Field(gt=0, lt=1)]
+"""A place within the epochs, as a share of them."""
 Points = Annotated[float, Field(ge=0, le=100)]
 """Percentage points of accuracy."""
 Measured = Annotated[int, Field(ge=3, le=10**9)]
@@ -45,9 +47,9 @@ class Saturation(Strict):
 
     min_epochs: Count = 50
     min_points: Measured = 4
-    early: Share = 0.4
+    early: Place = 0.4
     """Share of the epochs in which accuracy should rise,"""
-    late: Share = 0.5
+    late: Place = 0.5
     """and after which it should be flat."""
     rise: Share = 0.8
     """Share of the whole rise that falls into the early part."""
@@ -68,7 +70,7 @@ class Plateau(Strict):
 
     min_epochs: Annotated[int, Field(ge=3, le=10**9)] = 10
     min_points: Measured = 4
-    early: Share = 0.3
+    early: Place = 0.3
     fall: Share = 0.8
     """Share of the whole fall of the loss that falls into the early part."""
     oscillation: Share = 0.3
@@ -81,14 +83,14 @@ class Stability(Strict):
     """C4 and C5: which method's loss is the least and the most stable."""
 
     min_epochs: Annotated[int, Field(ge=3, le=10**9)] = 10
-    tail: Share = 0.5
+    tail: Place = 0.5
     """The last share of the epochs, over which the loss's unrest is measured."""
 
 
 class MoCoLoss(Stability):
     """C5: also how MoCo's loss falls: fast, then slowly."""
 
-    early: Share = 0.3
+    early: Place = 0.3
     fall: Share = 0.6
     """Share of the whole fall of the loss that falls into the early part."""
 

@@ -25,7 +25,10 @@ def run(tmp_path, monkeypatch):
         else:
             splits = np.array(content)
             features = np.random.default_rng(0).normal(size=(len(splits), 4)).astype(np.float32)
-            np.savez(path, features=features, label=np.arange(len(splits)) % 2, split=splits)
+            np.savez(
+                path, features=features, label=np.arange(len(splits)) % 2, split=splits,
+                views=np.ones((2, 3, 4), np.float32), classes=np.array(["a", "b"]),
+            )  # fmt: skip
         with pytest.raises(UserError) as caught:
             evaluate.run(params, layout, "moco", "zoo")
         assert not layout.metrics("moco", "zoo").exists()

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from sslpipe.errors import UserError
-from sslpipe.evaluation.features import extract
+from sslpipe.evaluation.features import evenly, extract, two_views
 from sslpipe.views.normalize import as_input
 
 CPU = torch.device("cpu")
@@ -58,3 +58,18 @@ def test_the_encoder_keeps_its_mode():
         encoder = Encoder(512).train(mode)
         extract(encoder, images(2), device=CPU)
         assert encoder.training is mode
+
+
+def test_two_views_are_the_same_whatever_the_other_images():
+    pixels = images(6, side=16)
+    views = two_views(pixels)
+    assert views.shape == (2, *pixels.shape) and views.dtype == np.uint8
+    assert (two_views(pixels)[0] == views[0]).all()
+    assert (views[0] != views[1]).any() and (views[0] != pixels).any()
+    assert (two_views(pixels[:4]) == views[:, :4]).all()
+
+
+def test_evenly():
+    assert evenly(5, 10).tolist() == [0, 1, 2, 3, 4]
+    assert evenly(101, 3).tolist() == [0, 50, 100]
+    assert len(evenly(10_000, 1000)) == 1000

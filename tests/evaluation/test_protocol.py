@@ -1,12 +1,11 @@
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 
 from sslpipe.evaluation import protocol
 from sslpipe.evaluation.probe import Probes
-from sslpipe.evaluation.protocol import best_cell, evaluate, on_edge
+from sslpipe.evaluation.protocol import best_cell, on_edge
+from sslpipe.schema import DefaultProbe, Evaluate, FewLabels, Knn, Probe
 
 KEYS = [
     "classes",
@@ -25,20 +24,28 @@ KEYS = [
     "knn_public_top1",
     "knn_private_top1",
     "knn_weighted_top1",
+    "knn_1_top1",
+    "knn_9_top1",
+    "knn_301_top1",
     "probe_top1",
     "probe_top5",
     "probe_mean_per_class",
     "probe_val_top1",
     "public_top1",
     "private_top1",
+    "probe_best_optimizer",
     "probe_best_lr",
     "probe_best_weight_decay",
     "probe_best_on_edge",
-    "probe_optimizer",
     "probe_epochs",
     "probe_default_val_top1",
     "probe_default_top1",
     "probe_gain",
+    "fewlabels_10_top1",
+    "fewlabels_50_top1",
+    "effective_rank",
+    "alignment",
+    "uniformity",
 ]
 
 
@@ -53,20 +60,36 @@ def problem(classes=6, dimension=10, seed=0):
     return features.astype(np.float32), labels.astype(np.int64), splits
 
 
-def settings(**changed):
+def settings(*, k=9, **changed):
     probe = {
-        "optimizer": "adam", "epochs": 5, "batch_size": 32, "lr": [1e-4, 1e-2, 1.0],
-        "weight_decay": [0.0, 1e-2], "default": SimpleNamespace(lr=1e-3, epochs=3),
+        "optimizer": ["adam"], "epochs": 5, "batch_size": 32, "lr": [1e-4, 1e-2, 1.0],
+        "weight_decay": [0.0, 1e-2], "default": DefaultProbe(epochs=3),
     }  # fmt: skip
-    return SimpleNamespace(
-        knn=SimpleNamespace(k=9, temperature=0.07), probe=SimpleNamespace(**(probe | changed))
+    return Evaluate(
+        knn=Knn(k=k, also_k=[1, 9, 301]),
+        probe=Probe(**(probe | changed)),
+        few_labels=FewLabels(fractions=[0.1, 0.5], epochs=5),
     )
+
+
+def whole(features, labels, splits, chosen):
+    """Everything; the views are of no interest here."""
+    views = np.random.default_rng(3).normal(size=(2, 20, features.shape[1])).astype(np.float32)
+    classes = [f"class {i}" for i in range(int(labels.max()) + 1)]
+    return protocol.evaluate(features, labels, splits, views, classes, chosen)
+
+
+def evaluate(features, labels, splits, chosen, seed=0):
+    return whole(features, labels, splits, chosen.model_copy(update={"seed": seed})).scores
 
 
 def test_keys_types_and_arithmetic():
     features, labels, splits = problem()
     scores = evaluate(features, labels, splits, settings(), seed=0)
     assert list(scores) == KEYS
+    # More neighbours than the 300 training images: no score, but a key all the same.
+    assert [key for key, value in scores.items() if value is None] == ["knn_301_top1"]
+    del scores["knn_301_top1"]
     assert all(type(value) in (float, int, bool, str) for value in scores.values())
     assert [scores[f"{split}_images"] for split in protocol.SPLITS] == [300, 100, 90, 60]
     assert scores["classes"] == 6 and scores["feature_dim"] == 10
@@ -79,16 +102,15 @@ def test_keys_types_and_arithmetic():
     assert scores["probe_top1"] > scores["chance_top1"] + 0.2
     assert scores["knn_top1"] > scores["chance_top1"] + 0.2
     assert scores["knn_top5"] > scores["knn_top1"]
-    assert scores["probe_optimizer"] == "adam" and scores["probe_epochs"] == 5
+    assert scores["probe_best_optimizer"] == "adam" and scores["probe_epochs"] == 5
+    assert scores["knn_9_top1"] == scores["knn_top1"]
     assert scores["probe_best_lr"] in (1e-4, 1e-2, 1.0)
 
 
 def test_a_class_without_a_vote_is_no_top_5_hit():
     """Two neighbours vote for two of nine classes at most; the low labels of the rest get none."""
     features, labels, splits = problem(classes=9)
-    changed = settings()
-    changed.knn.k = 2
-    scores = evaluate(features, labels, splits, changed, seed=0)
+    scores = evaluate(features, labels, splits, settings(k=2), seed=0)
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     test = np.isin(splits, ["public", "private"])
     nearest = np.argsort(-unit[test] @ unit[splits == "train"].T, axis=1)[:, :2]
@@ -97,10 +119,12 @@ def test_a_class_without_a_vote_is_no_top_5_hit():
 
 
 def test_the_default_probe_is_adam_whatever_the_grid_is():
-    adam, sgd = (evaluate(*problem(), settings(optimizer=name), seed=0) for name in ("adam", "sgd"))
+    adam, sgd = (
+        evaluate(*problem(), settings(optimizer=[name]), seed=0) for name in ("adam", "sgd")
+    )
     for key in ("probe_default_val_top1", "probe_default_top1"):
         assert adam[key] == sgd[key]
-    assert adam["probe_val_top1"] != sgd["probe_val_top1"] and sgd["probe_optimizer"] == "sgd"
+    assert adam["probe_val_top1"] != sgd["probe_val_top1"] and sgd["probe_best_optimizer"] == "sgd"
 
 
 def test_diverged_probes_score_zero(monkeypatch):
@@ -117,6 +141,7 @@ def test_diverged_probes_score_zero(monkeypatch):
     zero = [
         "probe_top1", "probe_top5", "probe_mean_per_class", "probe_val_top1", "public_top1",
         "private_top1", "probe_default_val_top1", "probe_default_top1", "probe_gain",
+        "fewlabels_10_top1", "fewlabels_50_top1",
     ]  # fmt: skip
     assert [scores[key] for key in zero] == [0.0] * len(zero)
 
@@ -162,7 +187,9 @@ def test_test_features_meet_the_winning_and_the_default_probe_only(monkeypatch):
 
     monkeypatch.setattr(Probes, "logits", spy)
     evaluate(*problem(), settings(), seed=0)
-    assert sorted(seen) == sorted([(1, 100)] * 7 + [(1, 90), (1, 60)] * 2)
+    grids = 3  # with all labels, a tenth, a half of them
+    validation = [(1, 100)] * (6 * grids + 1)
+    assert sorted(seen) == sorted(validation + [(1, 90), (1, 60)] * 2 + [(1, 150)] * 2)
 
 
 def test_statistics_come_from_train_alone(monkeypatch):
@@ -188,13 +215,16 @@ def probes_of(*weights):
 def test_ties_go_to_the_smaller_learning_rate_then_the_smaller_decay():
     x, y = torch.tensor([[1.0], [2.0]]), torch.tensor([0, 0])
     cells = [(0.1, 0.0), (0.01, 0.1), (0.01, 0.0), (0.001, 0.0)]
-    assert best_cell(probes_of([1.0], [2.0], [3.0], [-1.0]), cells, x, y) == (2, 1.0)
+    assert best_cell(probes_of([1.0], [2.0], [3.0], [-1.0]), cells, x, y) == (
+        2,
+        [1.0, 1.0, 1.0, 0.0],
+    )
 
 
 def test_a_diverged_cell_never_wins():
     x, y = torch.tensor([[1.0], [-2.0]]), torch.tensor([0, 0])
     cells = [(0.1, 0.0), (1.0, 0.0)]
-    assert best_cell(probes_of([float("inf")], [1.0]), cells, x, y) == (1, 0.5)
+    assert best_cell(probes_of([float("inf")], [1.0]), cells, x, y) == (1, [0.0, 0.5])
 
 
 @pytest.mark.parametrize(
@@ -220,9 +250,96 @@ def test_refusals():
         evaluate(features[splits != "private"], labels[splits != "private"],
                  splits[splits != "private"], settings(), seed=0)  # fmt: skip
     with pytest.raises(ValueError, match="unknown split 'test'"):
-        evaluate(features, labels, np.where(splits == "public", "test", splits), settings(), 0)
+        evaluate(features, labels, np.where(splits == "public", "test", splits), settings())
     with pytest.raises(ValueError, match="549 labels"):
         evaluate(features, labels[1:], splits, settings(), seed=0)
     features[np.flatnonzero(splits == "val")[0], 0] = np.nan
     with pytest.raises(ValueError, match="NaN"):
         evaluate(features, labels, splits, settings(), seed=0)
+
+
+# --- answers, few labels, features --------------------------------------------------------------
+
+
+def test_answers_add_up_to_the_scores():
+    features, labels, splits = problem()
+    done = whole(features, labels, splits, settings())
+    scores, answers = done.scores, done.predictions
+    test = np.concatenate([np.flatnonzero(splits == half) for half in ("public", "private")])
+    assert (answers["label"] == labels[test]).all()
+    assert answers["private"].tolist() == [False] * 90 + [True] * 60
+    label, private = answers["label"], answers["private"]
+    for name, key in (("knn", "knn_top1"), ("probe", "probe_top1")):
+        assert (answers[name] == label).mean() == pytest.approx(scores[key])
+    assert (answers["probe"] == label)[~private].mean() == pytest.approx(scores["public_top1"])
+    assert (answers["probe"] == label)[private].mean() == pytest.approx(scores["private_top1"])
+    hits = {"knn_top5": "knn_top5", "probe_top5": "probe_top5", "knn_weighted": "knn_weighted_top1",
+            "default_probe": "probe_default_top1", "fewlabels_10": "fewlabels_10_top1"}  # fmt: skip
+    for name, key in hits.items():
+        assert answers[name].dtype == bool and answers[name].mean() == pytest.approx(scores[key])
+
+
+def test_a_diverged_probe_answers_nothing(monkeypatch):
+    fit = protocol.fit_probes
+    monkeypatch.setattr(
+        protocol,
+        "fit_probes",
+        lambda *a, **k: (lambda p: Probes(p.weight * torch.nan, p.bias))(fit(*a, **k)),
+    )
+    assert (whole(*problem(), settings()).predictions["probe"] == -1).all()
+
+
+def test_every_number_of_neighbours_is_as_if_searched_for_alone():
+    features, labels, splits = problem()
+    chosen = settings()
+    for k in (1, 9):
+        alone = chosen.model_copy(update={"knn": Knn(k=k, also_k=[])})
+        expected = evaluate(features, labels, splits, alone)["knn_top1"]
+        assert evaluate(features, labels, splits, chosen)[f"knn_{k}_top1"] == expected
+
+
+def test_the_grid_is_noted_and_its_best_is_the_choice():
+    done = whole(*problem(), settings(optimizer=["adam", "sgd"]))
+    grid = done.features["grid"]
+    assert len(grid) == 12 and {cell["optimizer"] for cell in grid} == {"adam", "sgd"}
+    best = max(cell["val_top1"] for cell in grid)
+    assert done.scores["probe_val_top1"] == best
+    (chosen, *_) = [
+        cell for cell in grid
+        if (cell["optimizer"], cell["lr"], cell["weight_decay"])
+        == tuple(done.scores[f"probe_best_{key}"] for key in ("optimizer", "lr", "weight_decay"))
+    ]  # fmt: skip
+    assert chosen["val_top1"] == best
+
+
+def test_of_equal_optimisers_the_first_wins():
+    done = whole(*problem(), settings(optimizer=["adamw", "adam"], weight_decay=[0.0]))
+    assert done.scores["probe_best_optimizer"] == "adamw"  # without decay the two are the same
+
+
+def test_more_labels_help():
+    scores = evaluate(*problem(), settings(epochs=20))
+    assert scores["fewlabels_10_top1"] < scores["fewlabels_50_top1"] <= scores["probe_top1"] + 0.05
+
+
+def test_strips_show_the_nearest_training_images():
+    features, labels, splits = problem()
+    strips = whole(features, labels, splits, settings()).features["neighbours"]
+    assert len(strips) == 8
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    for found in strips:
+        train = np.flatnonzero(splits == "train")
+        similarity = unit[train] @ unit[found["row"]]
+        expected = train[np.argsort(-similarity)[:8]]
+        assert found["nearest"] == expected.tolist()
+        assert found["similarity"] == pytest.approx(np.sort(similarity)[::-1][:8], abs=1e-3)
+        assert found["label"] == labels[found["row"]]
+        assert found["nearest_label"] == labels[expected].tolist()
+        assert splits[found["row"]] in ("public", "private")
+
+
+def test_the_map_shows_test_images():
+    features, labels, splits = problem()
+    found = whole(features, labels, splits, settings()).features["map"]
+    assert set(splits[found["row"]]) == {"public", "private"} and len(found["x"]) == 150
+    assert found["label"] == labels[found["row"]].tolist()

@@ -2,7 +2,7 @@ import pytest
 import torch
 from sklearn.metrics import balanced_accuracy_score, top_k_accuracy_score
 
-from sslpipe.evaluation.scores import chance, mean_per_class, top_k
+from sslpipe.evaluation.scores import answers, chance, in_top_k, mean_per_class, top_k
 
 
 def test_scores_are_those_of_scikit_learn():
@@ -59,3 +59,18 @@ def test_scores_that_are_no_numbers_are_refused():
             top_k(torch.tensor([[wrong, 0.0]]), torch.tensor([0]), 1)
     with pytest.raises(ValueError, match="2 rows of scores for 1 labels"):
         top_k(torch.zeros(2, 2), torch.tensor([0]), 1)
+
+
+def test_answers_are_the_highest_scores():
+    scores = torch.tensor([[0.0, 2.0, 2.0], [3.0, 1.0, 3.0], [-torch.inf] * 3])
+    assert answers(scores).tolist() == [1, 0, -1]
+    random = torch.randn(200, 7, generator=torch.Generator().manual_seed(1))
+    assert answers(random).tolist() == random.numpy().argmax(axis=1).tolist()
+
+
+def test_in_top_k_is_top_k_image_by_image():
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(50, 9, generator=generator)
+    labels = torch.randint(9, (50,), generator=generator)
+    order = scores.argsort(dim=1, descending=True)[:, :3]
+    assert in_top_k(scores, labels, 3).tolist() == (order == labels[:, None]).any(dim=1).tolist()

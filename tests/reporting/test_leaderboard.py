@@ -213,9 +213,9 @@ def test_markdown_shows_mean_and_deviation_and_the_best_in_bold(whole):
     for line in section(as_markdown(whole), "zoo").splitlines():
         if line.startswith(("| `untrained`", "| chance", "| `raw_pixels`")):
             assert "**" not in line
-    best = max(
-        rows_of(whole, "zoo")[:3], key=lambda row: row["scores"]["private_top1"]["mean"]
-    )["run"]
+    best = max(rows_of(whole, "zoo")[:3], key=lambda row: row["scores"]["private_top1"]["mean"])[
+        "run"
+    ]
     (line,) = [
         line for line in section(as_markdown(whole), "zoo").splitlines()
         if line.startswith(f"| `{best}`") and "resnet18" in line

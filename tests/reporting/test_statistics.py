@@ -24,9 +24,7 @@ def drawn(hits, labels=None, private=None, *, resamples=4000, seed=0, per_class=
     hits = hits[:, None] if hits.ndim == 1 else hits
     labels = np.zeros(len(hits), int) if labels is None else labels
     private = np.zeros(len(hits), bool) if private is None else private
-    return bootstrap(
-        hits, labels, private, resamples=resamples, seed=seed, per_class=per_class
-    )
+    return bootstrap(hits, labels, private, resamples=resamples, seed=seed, per_class=per_class)
 
 
 def test_the_interval_of_a_mean_is_that_of_a_binomial():

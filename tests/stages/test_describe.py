@@ -1,5 +1,7 @@
 """sslpipe describe: an index → a page."""
 
+import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -54,6 +56,16 @@ def test_the_page_comes_from_the_index_and_the_settings(layout, capsys):
     assert "below 24 pixels: 8 images (100.0 %)" in text
     page = layout.root / "reports/data/mine.md"
     assert capsys.readouterr().err == f"mine: described in {page}\n"
+
+
+def test_the_facts_are_the_pages_in_short(layout):
+    written(layout)
+    facts = json.loads(layout.dataset_facts("mine").read_text())
+    assert facts["images"] == {"train": 4, "val": 2, "public": 1, "private": 1}
+    assert facts["classes"] == {"a": 4, "b": 4} and facts["labelled"]
+    assert (facts["kind"], facts["image_size"], facts["unreadable"]) == ("folder", 24, 0)
+    expected = hashlib.sha256(layout.packed_index("mine").read_bytes()).hexdigest()
+    assert facts["index_sha256"] == expected
 
 
 def test_the_contact_sheet_is_shown_if_the_parameters_name_the_set(layout):

@@ -59,10 +59,11 @@ def feature_map(features: Tensor, seed: int) -> np.ndarray:
     (van der Maaten and Hinton 2008) of their unit vectors' first 50 principal components."""
     unit = normalize(features.double(), dim=1).numpy()
     components = min(50, *unit.shape)
+    # Nothing to arrange, or rounding errors only, by which scikit-learn 1.9 divides and crashes.
+    if len(unit) < 5 or components < 2 or unit.std(axis=0).max() < 1e-6:
+        return np.zeros((len(unit), 2))
     reduced = PCA(components, svd_solver="full").fit_transform(unit)
     perplexity = min(30.0, (len(unit) - 1) / 3)
-    if len(unit) < 5 or not reduced.std():  # nothing to arrange
-        return np.zeros((len(unit), 2))
     return TSNE(perplexity=perplexity, init="pca", random_state=seed, n_jobs=1).fit_transform(
         reduced.astype(np.float32)
     )

@@ -152,4 +152,4 @@ def _within(
     if too_low or too_high:
         return Part(False, f"{says}, not {where}")
     inside = (least is None or effect.low > least) and (most is None or effect.high < most)
-    return Part(True, f"{says}, {where}") if inside else Part(None, f"{says}, not wholly {where}")
+    return Part(True, f"{says}, {where}") if inside else Part(None, f"{says}, only partly {where}")

@@ -1,0 +1,231 @@
+"""C1 and C2: accuracy over pretraining, as it was measured on the val splits while training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sslpipe.reporting.claims.claim import Claim, Effect, Found, Table, above, between, missing
+from sslpipe.reporting.claims.evidence import Evidence
+from sslpipe.reporting.claims.intervals import mean_of
+
+KINDS = ("knn", "probe")
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """epochs (n,) ascending; accuracy (n,) in points."""
+
+    epochs: np.ndarray
+    accuracy: np.ndarray
+
+    def at(self, epoch: float) -> float:
+        """Linear between two measurements."""
+        return float(np.interp(epoch, self.epochs, self.accuracy))
+
+    @property
+    def whole_rise(self) -> float:
+        return float(self.accuracy[-1] - self.accuracy[0])
+
+    def rise_until(self, epoch: float) -> float:
+        return self.at(epoch) - float(self.accuracy[0])
+
+    def change_from(self, epoch: float) -> float:
+        return float(self.accuracy[-1]) - self.at(epoch)
+
+
+def curve(evidence: Evidence, run: str, kind: str, dataset: str) -> Curve | None:
+    """kind: knn or probe. None where it was not measured."""
+    history, column = evidence.results.history.get(run), f"{kind}_{dataset}"
+    if history is None or column not in history:
+        return None
+    rows = history[["epoch", column]].dropna().sort_values("epoch").to_numpy(dtype=float)
+    return Curve(rows[:, 0], 100 * rows[:, 1]) if len(rows) else None
+
+
+def curves(
+    evidence: Evidence, run: str, min_points: int, by: float, *, from_untrained: bool
+) -> list[Curve]:
+    """The run's curves, k-NN and probe on each scored set, that have enough measurements, one of
+    them before epoch `by`.
+
+    from_untrained: each begins at epoch 0 with the untrained encoder of the same architecture, if
+    there is one and it was measured.
+    """
+    untrained = _untrained(evidence, run) if from_untrained else None
+    found = []
+    for dataset in evidence.results.datasets:
+        for kind in KINDS:
+            its = curve(evidence, run, kind, dataset)
+            if its is None or len(its.epochs) < min_points:
+                continue
+            start = curve(evidence, untrained, kind, dataset) if untrained else None
+            if start is not None:
+                its = Curve(
+                    np.append(0.0, its.epochs), np.append(start.accuracy[-1], its.accuracy)
+                )
+            if its.epochs[0] < by:
+                found.append(its)
+    return found
+
+
+def epochs_of(evidence: Evidence, run: str) -> int:
+    """How many were trained; 0 without a history."""
+    history = evidence.results.history.get(run)
+    return 0 if history is None or history.empty else int(history["epoch"].max())
+
+
+def c1(evidence: Evidence) -> Claim:
+    least = evidence.results.params.claims.C1
+    early, late = f"{100 * least.early:g} %", f"{100 * least.late:g} %"
+    rise = f"{100 * least.rise:g} %"
+    return Claim(
+        "C1",
+        "Accuracy rises steeply in the first 20 to 40 of 100 epochs and is flat after about 50.",
+        f"Of each trained run of at least {least.min_epochs} epochs: the mean of its validation "
+        f"curves (k-NN and online probe on each scored set, of at least {least.min_points} "
+        "measurements), from the untrained encoder of its architecture where there is one. The "
+        f"mean over runs must rise, at least {rise} of the rise must fall into the first {early} "
+        f"of the epochs, and after {late} of them the accuracy must change by less than "
+        f"{least.flat:g} points.",
+        _saturation(evidence),
+    )
+
+
+def _saturation(evidence: Evidence) -> Found:
+    least = evidence.results.params.claims.C1
+    early, late = f"{100 * least.early:g} %", f"{100 * least.late:g} %"
+    rises: dict[str, list[float]] = {}
+    for run in evidence.made:
+        epochs = epochs_of(evidence, run)
+        if epochs < least.min_epochs:
+            continue
+        by, after = least.early * epochs, least.late * epochs
+        its = curves(evidence, run, least.min_points, by, from_untrained=True)
+        if its:
+            each = [(c.whole_rise, c.rise_until(by), c.change_from(after)) for c in its]
+            rises[run] = np.mean(each, axis=0).tolist()
+    if not rises:
+        return missing(
+            f"no trained run has {least.min_epochs} epochs with {least.min_points} measurements "
+            "of its validation accuracy",
+            "accuracy",
+        )
+    whole, first, change = (list(column) for column in zip(*rises.values(), strict=True))
+    # Both sides of "first ≥ share × whole" are uncertain; their difference needs no ratio.
+    spare = [a - least.rise * b for a, b in zip(first, whole, strict=True)]
+    total, margin, effect = (
+        mean_of(values, evidence.confidence, "points") for values in (whole, spare, change)
+    )
+    return Found(
+        [
+            above(total, 0, "the whole rise is {}"),
+            above(
+                margin,
+                0,
+                f"the rise in the first {early} of the epochs exceeds {100 * least.rise:g} % of "
+                "the whole by {}",
+            ),
+            between(effect, -least.flat, least.flat, f"the change after {late} of them is {{}}"),
+        ],
+        effect,
+        list(rises),
+        "accuracy",
+        [
+            f"The effect is the change of accuracy after {late} of the epochs, mean over "
+            f"{_number(len(rises), 'run')}."
+        ],
+        Table(
+            ["run", "whole rise", f"in the first {early}", f"change after {late}"],
+            [[f"`{run}`", *(f"{v:+.2f}" for v in values)] for run, values in rises.items()],
+            "lrrr",
+        ),
+    )
+
+
+def c2(evidence: Evidence) -> Claim:
+    least = evidence.results.params.claims.C2
+    return Claim(
+        "C2",
+        "The curves of k-NN and of the online linear probe have the same shape.",
+        "Of each trained run: Pearson's correlation of the two validation curves over the epochs "
+        f"at which both were measured (at least {least.min_points}), mean over the scored sets. "
+        f"The mean over runs must be above {least.correlation:g}.",
+        _shapes(evidence),
+    )
+
+
+def _shapes(evidence: Evidence) -> Found:
+    least = evidence.results.params.claims.C2
+    correlations: dict[str, list[float]] = {}
+    constant = []
+    for run in evidence.made:
+        for dataset in evidence.results.datasets:
+            knn, probe = (curve(evidence, run, kind, dataset) for kind in KINDS)
+            if knn is None or probe is None:
+                continue
+            _, ours, theirs = np.intersect1d(knn.epochs, probe.epochs, return_indices=True)
+            if len(ours) < least.min_points:
+                continue
+            pair = knn.accuracy[ours], probe.accuracy[theirs]
+            if min(np.ptp(values) for values in pair) == 0:
+                constant.append(f"`{run}` on `{dataset}`")
+                continue
+            correlations.setdefault(run, []).append(float(np.corrcoef(*pair)[0, 1]))
+    if not correlations:
+        return missing(
+            f"no trained run has {least.min_points} epochs at which both k-NN and the online "
+            "probe were measured, with a change in both",
+            "accuracy",
+        )
+    means = {run: float(np.mean(values)) for run, values in correlations.items()}
+    effect = _bounded(mean_of(list(means.values()), evidence.confidence, "correlation"))
+    details = [f"The effect is the mean correlation over {_number(len(means), 'run')}."]
+    if constant:
+        details.append(f"Left out, for a curve that never changes: {', '.join(constant)}.")
+    return Found(
+        [above(effect, least.correlation, "the mean correlation is {}")],
+        effect,
+        list(means),
+        "accuracy",
+        details,
+        Table(
+            ["run", "data sets", "correlation"],
+            [[f"`{run}`", str(len(correlations[run])), f"{r:.3f}"] for run, r in means.items()],
+            "lrr",
+        ),
+    )
+
+
+def _bounded(effect: Effect) -> Effect:
+    """A correlation's interval, cut off at -1 and 1."""
+    if effect.low is None or effect.high is None:
+        return effect
+    return Effect(effect.value, max(effect.low, -1.0), min(effect.high, 1.0), effect.unit)
+
+
+def _untrained(evidence: Evidence, run: str) -> str | None:
+    """The first untrained encoder of the same architecture."""
+    pretrain = evidence.results.pretrain
+
+    def architecture(name: str) -> tuple[str, int, str]:
+        parameters = pretrain[name]["parameters"]
+        return (
+            parameters["backbone"], parameters["image_size"], parameters["pretrain"]["stem"],
+        )  # fmt: skip
+
+    for name, made in pretrain.items():
+        if made["method"] == "random" and architecture(name) == architecture(run):
+            return name
+    return None
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def mean_change(curves: Sequence[Curve], epoch: float) -> float:
+    """Points from that epoch to the end, mean over the curves."""
+    return float(np.mean([its.change_from(epoch) for its in curves]))

@@ -1,0 +1,189 @@
+"""What the claims are decided on: trained runs, their settings, and their scores with how sure they
+are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from sslpipe.errors import UserError
+from sslpipe.reporting import statistics
+from sslpipe.reporting.claims.claim import Effect
+from sslpipe.reporting.results import Results
+from sslpipe.reporting.settings import Setting, effective, is_baseline, settings
+
+SCORES = ("knn", "probe", "default_probe")
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """A top-1 score, or a difference or mean of some, in points, and its bootstrap draws
+    (resamples,). Draws of one data set are paired: they rest on the same images."""
+
+    value: float
+    draws: np.ndarray
+
+    def __sub__(self, other: Estimate) -> Estimate:
+        return Estimate(self.value - other.value, self.draws - other.draws)
+
+    def effect(self, confidence: float) -> Effect:
+        return Effect(self.value, *statistics.interval(self.draws, confidence), "points")
+
+
+def mean(estimates: Sequence[Estimate]) -> Estimate:
+    return Estimate(
+        float(np.mean([estimate.value for estimate in estimates])),
+        np.mean([estimate.draws for estimate in estimates], axis=0),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Trained runs alone: untrained encoders and pixels are no evidence."""
+
+    results: Results
+
+    @property
+    def confidence(self) -> float:
+        return self.results.params.report.confidence
+
+    @cached_property
+    def made(self) -> dict[str, dict[str, Any]]:
+        """run → its training report."""
+        return {run: made for run, made in self.results.pretrain.items() if not is_baseline(made)}
+
+    @cached_property
+    def settings(self) -> list[Setting]:
+        return settings(self.made)
+
+    @cached_property
+    def _keys(self) -> dict[str, dict[str, Any]]:
+        return {setting.name: effective(self.made[setting.name]) for setting in self.settings}
+
+    def keys(self, setting: Setting) -> Mapping[str, Any]:
+        """The setting's flat keys, `reporting.settings.effective`."""
+        return self._keys[setting.name]
+
+    def equal_but_for(
+        self, chosen: Sequence[Setting], free: Callable[[str], bool]
+    ) -> list[list[Setting]]:
+        """Those that agree in every key but the seed and the free ones, together."""
+        groups: dict[tuple[tuple[str, str], ...], list[Setting]] = {}
+        for setting in chosen:
+            bound = {
+                key: repr(value)
+                for key, value in self.keys(setting).items()
+                if key != "seed" and not free(key)
+            }
+            groups.setdefault(tuple(sorted(bound.items())), []).append(setting)
+        return list(groups.values())
+
+    # --- scores ---
+
+    def sets(self, named: Sequence[str] = ()) -> list[str]:
+        """The data sets named, or all, of which there are scores of a trained run."""
+        return [
+            dataset
+            for dataset in named or self.results.datasets
+            if any(self.runs(setting, dataset) for setting in self.settings)
+        ]
+
+    def runs(self, setting: Setting, dataset: str) -> list[str]:
+        """Those of the setting's runs that were scored on the data set."""
+        cells = ((dataset, run) for run in setting.runs)
+        return [
+            run
+            for dataset, run in cells
+            if (dataset, run) in self.results.metrics and (dataset, run) in self.results.predictions
+        ]
+
+    def scored(self, sets: Sequence[str]) -> list[Setting]:
+        """The settings that were scored on each of these data sets."""
+        return [s for s in self.settings if sets and all(self.runs(s, d) for d in sets)]
+
+    def score(self, setting: Setting, dataset: str, score: str) -> Estimate:
+        """The mean over the setting's seeds. score: one of SCORES."""
+        return self._estimates[setting.name, dataset, score]
+
+    def over(self, setting: Setting, sets: Sequence[str], score: str) -> Estimate:
+        """The mean over data sets."""
+        return mean([self.score(setting, dataset, score) for dataset in sets])
+
+    @cached_property
+    def _estimates(self) -> dict[tuple[str, str, str], Estimate]:
+        found = {}
+        for place, dataset in enumerate(self.sets()):
+            answers = {
+                run: self.results.predictions[dataset, run]
+                for setting in self.settings
+                for run in self.runs(setting, dataset)
+            }
+            _same_images(dataset, answers)
+            columns = {
+                (setting.name, dataset, score): statistics.mean_hits(answers, runs, score)
+                for setting in self.settings
+                if (runs := self.runs(setting, dataset))
+                for score in SCORES
+            }
+            first = next(iter(answers.values()))
+            report = self.results.params.report
+            draws = statistics.bootstrap(
+                np.stack(list(columns.values()), axis=1),
+                first["label"],
+                first["private"],
+                resamples=report.resamples,
+                seed=report.seed,
+            ).overall
+            # Equally many images are drawn with the same numbers in every set; put in an order of
+            # its own, those of one set tell nothing of those of another.
+            order = np.random.default_rng(place).permutation(report.resamples)
+            draws = np.ascontiguousarray(draws[order].T)
+            for (key, hits), its in zip(columns.items(), draws, strict=True):
+                found[key] = Estimate(100 * float(np.mean(hits)), 100 * its)
+        return found
+
+    # --- what is said beside a verdict ---
+
+    def all_runs(self, chosen: Sequence[Setting]) -> list[str]:
+        """Their runs, in the order of params.yaml."""
+        used = {run for setting in chosen for run in setting.runs}
+        return [run for run in self.made if run in used]
+
+    def seeds(self, chosen: Sequence[Setting], sets: Sequence[str], score: str) -> list[str]:
+        """A line for each setting of several seeds: how much its score varies with them."""
+        lines = []
+        for setting in dict.fromkeys(chosen):
+            deviations = [
+                100 * float(np.std([self.results.metrics[d, run][f"{score}_top1"] for run in runs], ddof=1))
+                for d in sets
+                if len(runs := self.runs(setting, d)) > 1
+            ]
+            if deviations:
+                lines.append(
+                    f"`{setting.name}`: {len(setting.runs)} seeds, standard deviation of its "
+                    f"{NAMES[score]} {np.mean(deviations):.2f} points"
+                )
+        return lines
+
+    def study(self, key: str, runs: Sequence[str], otherwise: str | None) -> str | None:
+        """The figure of a study of these runs by this setting, or `otherwise`."""
+        for name, study in self.results.params.studies.items():
+            if study.x in (key, [key]) and set(study.runs) & set(runs):
+                return f"study_{name}"
+        return otherwise
+
+
+NAMES = {"knn": "k-NN top-1", "probe": "probe top-1"}
+
+
+def _same_images(dataset: str, answers: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    (first, expected), *others = answers.items()
+    for run, its in others:
+        if not np.array_equal(expected["label"], its["label"]):
+            raise UserError(
+                f"{dataset}: {run} and {first} were scored on different images, evaluate again"
+            )
