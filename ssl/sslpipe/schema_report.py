@@ -203,9 +203,7 @@ def claims_disagreements(
         yield f"claims.C10: low ({claims.C10.low:g}) is above high ({claims.C10.high:g})"
 
 
-def _not_among(
-    where: str, names: list[str], what: str, allowed: Collection[str]
-) -> Iterator[str]:
+def _not_among(where: str, names: list[str], what: str, allowed: Collection[str]) -> Iterator[str]:
     for i, name in enumerate(names):
         if name not in allowed:
             yield f"{where}.{i}: no {what} {name!r}; there are: {', '.join(allowed)}"

@@ -27,12 +27,18 @@ class Effect:
     high: float | None
     unit: str
 
-    def __str__(self) -> str:
+    @property
+    def bare(self) -> str:
+        """Without its unit."""
         style = UNITS[self.unit]
-        unit = "" if self.unit == "correlation" else f" {self.unit}"
         if self.low is None or self.high is None:
-            return f"{self.value:{style}}{unit}"
-        return f"{self.value:{style}}{unit} [{self.low:{style}}, {self.high:{style}}]"
+            return f"{self.value:{style}}"
+        return f"{self.value:{style}} [{self.low:{style}}, {self.high:{style}}]"
+
+    def __str__(self) -> str:
+        value, space, interval = self.bare.partition(" ")
+        unit = "" if self.unit == "correlation" else f" {self.unit}"
+        return f"{value}{unit}{space}{interval}"
 
     def as_json(self) -> dict[str, Any]:
         ends = {key: getattr(self, key) for key in ("value", "low", "high")}
@@ -131,25 +137,20 @@ def at_least(effect: Effect, margin: float, what: str) -> Part:
     A non-inferiority test, but what is shown to be worse never passes: true where the interval lies
     above -margin and reaches 0, false where it lies below 0.
     """
-    says = what.format(effect)
-    if effect.low is None or effect.high is None:
-        return Part(None, f"{says}, a single value without an interval")
-    if effect.high < 0:
-        return Part(False, f"{says}, below 0")
-    if effect.low > -margin:
-        return Part(True, f"{says}, above {-margin:g}")
-    return Part(None, f"{says}, on both sides of {-margin:g}")
+    if effect.high is not None and effect.high < 0:
+        return Part(False, f"{what.format(effect)}, below 0")
+    return above(effect, -margin, what)
 
 
-def _within(
-    effect: Effect, least: float | None, most: float | None, what: str, where: str
-) -> Part:
+def _within(effect: Effect, least: float | None, most: float | None, what: str, where: str) -> Part:
     says = what.format(effect)
     if effect.low is None or effect.high is None:
-        return Part(None, f"{says}, a single value without an interval")
+        return Part(None, f"{says}, without an interval, which takes two runs")
     too_low = least is not None and effect.high < least
     too_high = most is not None and effect.low > most
     if too_low or too_high:
         return Part(False, f"{says}, not {where}")
     inside = (least is None or effect.low > least) and (most is None or effect.high < most)
-    return Part(True, f"{says}, {where}") if inside else Part(None, f"{says}, only partly {where}")
+    if inside:
+        return Part(True, f"{says}, {where}")
+    return Part(None, f"{says}, which does not tell whether it is {where}")

@@ -38,11 +38,12 @@ class Curve:
 
 def curve(evidence: Evidence, run: str, kind: str, dataset: str) -> Curve | None:
     """kind: knn or probe. None where it was not measured."""
-    history, column = evidence.results.history.get(run), f"{kind}_{dataset}"
-    if history is None or column not in history:
+    history = evidence.history.get(run, {})
+    accuracy = history.get(f"{kind}_{dataset}", np.empty(0))
+    measured = np.flatnonzero(np.isfinite(accuracy))
+    if not len(measured):
         return None
-    rows = history[["epoch", column]].dropna().sort_values("epoch").to_numpy(dtype=float)
-    return Curve(rows[:, 0], 100 * rows[:, 1]) if len(rows) else None
+    return Curve(history["epoch"][measured], 100 * accuracy[measured])
 
 
 def curves(
@@ -63,9 +64,7 @@ def curves(
                 continue
             start = curve(evidence, untrained, kind, dataset) if untrained else None
             if start is not None:
-                its = Curve(
-                    np.append(0.0, its.epochs), np.append(start.accuracy[-1], its.accuracy)
-                )
+                its = Curve(np.append(0.0, its.epochs), np.append(start.accuracy[-1], its.accuracy))
             if its.epochs[0] < by:
                 found.append(its)
     return found
@@ -73,8 +72,8 @@ def curves(
 
 def epochs_of(evidence: Evidence, run: str) -> int:
     """How many were trained; 0 without a history."""
-    history = evidence.results.history.get(run)
-    return 0 if history is None or history.empty else int(history["epoch"].max())
+    history = evidence.history.get(run)
+    return int(history["epoch"][-1]) if history else 0
 
 
 def c1(evidence: Evidence) -> Claim:

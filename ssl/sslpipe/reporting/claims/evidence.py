@@ -82,6 +82,22 @@ class Evidence:
             groups.setdefault(tuple(sorted(bound.items())), []).append(setting)
         return list(groups.values())
 
+    @cached_property
+    def history(self) -> dict[str, dict[str, np.ndarray]]:
+        """run, trained or not → epoch, loss and accuracies (knn_<set>, probe_<set>; fractions), each
+        (epochs,) in the order of epochs, NaN where it was not measured."""
+        columns = {"epoch", "loss"}
+        columns |= {f"{kind}_{name}" for kind in ("knn", "probe") for name in self.results.datasets}
+        found = {}
+        for run, table in self.results.history.items():
+            order = np.argsort(table["epoch"].to_numpy(), kind="stable")
+            its = {
+                name: table[name].to_numpy(dtype=float)[order] for name in table if name in columns
+            }
+            if len(order):
+                found[run] = its
+        return found
+
     # --- scores ---
 
     def sets(self, named: Sequence[str] = ()) -> list[str]:
@@ -158,7 +174,10 @@ class Evidence:
         lines = []
         for setting in dict.fromkeys(chosen):
             deviations = [
-                100 * float(np.std([self.results.metrics[d, run][f"{score}_top1"] for run in runs], ddof=1))
+                100
+                * float(
+                    np.std([self.results.metrics[d, run][f"{score}_top1"] for run in runs], ddof=1)
+                )
                 for d in sets
                 if len(runs := self.runs(setting, d)) > 1
             ]

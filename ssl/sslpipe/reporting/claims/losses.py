@@ -67,13 +67,11 @@ def loss_of(evidence: Evidence, run: str, min_epochs: int) -> Loss | None:
     """None for a run that is shorter, or whose loss is not finite or never changes."""
     if epochs_of(evidence, run) < min_epochs:
         return None
-    history = evidence.results.history[run]
-    if "loss" not in history:
+    history = evidence.history[run]
+    loss = history.get("loss", np.array([np.nan]))
+    if not np.isfinite(loss).all() or np.ptp(loss) == 0:
         return None
-    rows = history[["epoch", "loss"]].sort_values("epoch").to_numpy(dtype=float)
-    if not np.isfinite(rows).all() or np.ptp(rows[:, 1]) == 0:
-        return None
-    return Loss(rows[:, 0], rows[:, 1])
+    return Loss(history["epoch"], loss)
 
 
 # --- C3 ---------------------------------------------------------------------------------------
@@ -169,9 +167,7 @@ def _most_restless(evidence: Evidence) -> Found:
     unrest = _unrest(evidence, least.min_epochs, least.tail)
     if isinstance(unrest, str):
         return missing(unrest, FIGURE)
-    compared = {
-        other: _difference(evidence, unrest, "byol", other) for other in ("simclr", "moco")
-    }
+    compared = {other: _difference(evidence, unrest, "byol", other) for other in ("simclr", "moco")}
     parts = [
         above(effect, 0, f"the unrest of BYOL minus that of {METHODS[other]} is {{}} an epoch")
         for other, effect in compared.items()
@@ -197,16 +193,12 @@ def _most_stable(evidence: Evidence) -> Found:
     unrest = _unrest(evidence, least.min_epochs, least.tail)
     if isinstance(unrest, str):
         return missing(unrest, FIGURE)
-    compared = {
-        other: _difference(evidence, unrest, other, "moco") for other in ("simclr", "byol")
-    }
+    compared = {other: _difference(evidence, unrest, other, "moco") for other in ("simclr", "byol")}
     parts = [
         above(effect, 0, f"the unrest of {METHODS[other]} minus that of MoCo is {{}} an epoch")
         for other, effect in compared.items()
     ]
-    losses = [
-        loss for run in unrest["moco"] if (loss := loss_of(evidence, run, least.min_epochs))
-    ]
+    losses = [loss for run in unrest["moco"] if (loss := loss_of(evidence, run, least.min_epochs))]
     early = f"{100 * least.early:g} %"
     fallen = [100 * loss.fallen_by(least.early * loss.epochs[-1]) for loss in losses]
     after = [100 * loss.falls_after(least.early * loss.epochs[-1]) for loss in losses]
@@ -220,7 +212,9 @@ def _most_stable(evidence: Evidence) -> Found:
     ]
     level = np.mean([loss.at(least.early * loss.epochs[-1]) for loss in losses])
     last = np.mean([loss.values[-1] for loss in losses])
-    words = [f"MoCo's mean loss is {level:.3f} after {early} of the epochs and {last:.3f} at the end."]
+    words = [
+        f"MoCo's mean loss is {level:.3f} after {early} of the epochs and {last:.3f} at the end."
+    ]
     return _stability(unrest, parts, compared, "the next method's unrest minus MoCo's", words)
 
 

@@ -1,0 +1,110 @@
+"""Pairs of settings on the same test images: the difference, how sure it is, and its table.
+
+Every interval is a paired bootstrap over the images of each data set, averaged over data sets and
+pairs. A setting of several seeds counts with their mean, so intervals cover images, not seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sslpipe.reporting.claims.claim import Effect, Found, Part, Table, missing
+from sslpipe.reporting.claims.evidence import NAMES, Estimate, Evidence, mean
+from sslpipe.reporting.settings import Setting
+
+
+class Pair(NamedTuple):
+    """better: the one that the claim says scores higher."""
+
+    better: Setting
+    other: Setting
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """Where a claim is decided. named: its data sets, or none for all; score: knn or probe; x: the
+    setting that the pairs differ in, and by which a study may show them."""
+
+    evidence: Evidence
+    named: Sequence[str]
+    score: str
+    x: str
+
+    @property
+    def wanted(self) -> list[str]:
+        return list(self.named or self.evidence.results.datasets)
+
+    @property
+    def sets(self) -> list[str]:
+        """Those of the wanted ones that any trained run is scored on."""
+        return self.evidence.sets(self.named)
+
+    @property
+    def scored(self) -> list[Setting]:
+        """The settings that are scored on each of them."""
+        return self.evidence.scored(self.sets)
+
+    def gain(self, pairs: Sequence[Pair], sets: Sequence[str], score: str) -> Estimate:
+        """Better minus other, mean over the pairs and data sets."""
+        over = self.evidence.over
+        return mean([over(p.better, sets, score) - over(p.other, sets, score) for p in pairs])
+
+    def effect(self, pairs: Sequence[Pair]) -> Effect:
+        gain = self.gain(pairs, self.sets, self.score)
+        return gain.effect(self.evidence.confidence)
+
+    def missing(self, why: str) -> Found:
+        figure = self.evidence.study(self.x, list(self.evidence.made), "accuracy")
+        return missing(f"{why} on {listed(self.sets or self.wanted)}", figure)
+
+    def found(
+        self,
+        parts: Sequence[Part],
+        compared: Mapping[str, Sequence[Pair]],
+        what: str,
+        details: Sequence[str] = (),
+    ) -> Found:
+        """The effect is the smallest of those compared; what: which difference that is."""
+        evidence, sets = self.evidence, self.sets
+        pairs = [pair for some in compared.values() for pair in some]
+        chosen = list(dict.fromkeys(setting for pair in pairs for setting in pair))
+        runs = evidence.all_runs(chosen)
+        unscored = [dataset for dataset in self.wanted if dataset not in sets]
+        lines = [
+            f"The effect is {what} in {NAMES[self.score]}, mean over {listed(sets)}; its interval is "
+            "over test images.",
+            *details,
+            *([f"No trained run is scored on {listed(unscored)}."] if unscored else []),
+            *evidence.seeds(chosen, sets, self.score),
+        ]
+        effects = [self.effect(some) for some in compared.values()]
+        return Found(
+            parts,
+            min(effects, key=lambda effect: effect.value, default=None),
+            runs,
+            evidence.study(self.x, runs, "accuracy"),
+            lines,
+            Table(
+                ["data set", "run", "minus", *(f"{NAMES[score]}, points" for score in NAMES)],
+                [
+                    [
+                        f"`{dataset}`",
+                        f"`{pair.better.name}`",
+                        f"`{pair.other.name}`",
+                        *(self._cell(pair, dataset, score) for score in NAMES),
+                    ]
+                    for dataset in sets
+                    for pair in pairs
+                ],
+                "lllrr",
+            ),
+        )
+
+    def _cell(self, pair: Pair, dataset: str, score: str) -> str:
+        return self.gain([pair], [dataset], score).effect(self.evidence.confidence).bare
+
+
+def listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

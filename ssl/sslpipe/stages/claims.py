@@ -1,0 +1,23 @@
+"""claims: histories, metrics and predictions → reports/claims.md and claims.json."""
+
+from collections import Counter
+
+import sslpipe
+from sslpipe.files import write_json, write_text
+from sslpipe.layout import Layout
+from sslpipe.params import Params
+from sslpipe.progress import say
+from sslpipe.reporting.claims.decide import decide
+from sslpipe.reporting.claims.text import as_markdown
+from sslpipe.reporting.results import Results
+
+
+def run(params: Params, layout: Layout) -> None:
+    """Of what there is: a claim without runs to decide it says what it lacks."""
+    settings = {key: getattr(params, key).model_dump(mode="json") for key in ("claims", "report")}
+    whole = decide(Results(params, layout), {"sslpipe": sslpipe.__version__, **settings})
+    write_json(layout.claims("json"), whole)
+    write_text(layout.claims("md"), as_markdown(whole))
+    count = Counter(claim["status"] for claim in whole["claims"])
+    said = ", ".join(f"{number} {status}" for status, number in sorted(count.items()))
+    say(f"claims: {said}: {layout.claims('md')}")
