@@ -19,5 +19,7 @@ def run(params: Params, layout: Layout) -> None:
     write_json(layout.claims("json"), whole)
     write_text(layout.claims("md"), as_markdown(whole))
     count = Counter(claim["status"] for claim in whole["claims"])
-    said = ", ".join(f"{number} {status}" for status, number in sorted(count.items()))
-    say(f"claims: {said}: {layout.claims('md')}")
+    say(
+        f"claims: {count['holds']} hold, {count['does not hold']} do not, {count['not enough data']} "
+        f"lack data: {layout.claims('md')}"
+    )

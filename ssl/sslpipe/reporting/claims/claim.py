@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 Status = Literal["holds", "does not hold", "not enough data"]
@@ -14,7 +14,7 @@ UNITS = {
     "points": "+.2f",
     "correlation": ".3f",
     "%": ".1f",
-    "% of its range": "+.2f",
+    "% of its range an epoch": "+.3f",
 }
 
 
@@ -70,7 +70,7 @@ class Found:
     runs: Sequence[str] = ()
     figure: str | None = None
     details: Sequence[str] = ()
-    table: Table | None = field(default=None)
+    table: Table | None = None
 
     @property
     def status(self) -> Status:

@@ -6,7 +6,7 @@ pairs. A setting of several seeds counts with their mean, so intervals cover ima
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -55,9 +55,17 @@ class Ground:
         gain = self.gain(pairs, self.sets, self.score)
         return gain.effect(self.evidence.confidence)
 
+    def figure(self, runs: Collection[str]) -> str:
+        """That of a study of some of these runs by the setting, or of all runs' accuracy."""
+        for name, study in self.evidence.results.params.studies.items():
+            if study.x in (self.x, [self.x]) and set(study.runs) & set(runs):
+                return f"study_{name}"
+        return "accuracy"
+
     def missing(self, why: str) -> Found:
-        figure = self.evidence.study(self.x, list(self.evidence.made), "accuracy")
-        return missing(f"{why} on {listed(self.sets or self.wanted)}", figure)
+        """Nothing to compare. why: goes before the names of the data sets."""
+        where = listed(self.sets or self.wanted)
+        return missing(f"{why} on {where}", self.figure(self.evidence.made))
 
     def found(
         self,
@@ -82,9 +90,9 @@ class Ground:
         effects = [self.effect(some) for some in compared.values()]
         return Found(
             parts,
-            min(effects, key=lambda effect: effect.value, default=None),
+            min(effects, key=lambda effect: effect.value),
             runs,
-            evidence.study(self.x, runs, "accuracy"),
+            self.figure(runs),
             lines,
             Table(
                 ["data set", "run", "minus", *(f"{NAMES[score]}, points" for score in NAMES)],

@@ -120,6 +120,8 @@ def _backbones(evidence: Evidence) -> Found:
                 f"`{smaller}` are scored on {listed(ground.sets or ground.wanted)}"
             )
             parts.append(Part(None, why))
+    if not compared:
+        return Found(parts, figure=ground.figure(evidence.made))
     return ground.found(parts, compared, "the smallest difference of two neighbours")
 
 

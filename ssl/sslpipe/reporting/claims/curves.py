@@ -76,6 +76,11 @@ def epochs_of(evidence: Evidence, run: str) -> int:
     return int(history["epoch"][-1]) if history else 0
 
 
+def mean_change(curves: Sequence[Curve], epoch: float) -> float:
+    """Points from that epoch to the end, mean over the curves."""
+    return float(np.mean([its.change_from(epoch) for its in curves]))
+
+
 def c1(evidence: Evidence) -> Claim:
     least = evidence.results.params.claims.C1
     early, late = f"{100 * least.early:g} %", f"{100 * least.late:g} %"
@@ -133,8 +138,8 @@ def _saturation(evidence: Evidence) -> Found:
         list(rises),
         "accuracy",
         [
-            f"The effect is the change of accuracy after {late} of the epochs, mean over "
-            f"{_number(len(rises), 'run')}."
+            f"The effect is the change of accuracy after {late} of the epochs; its interval is over "
+            "runs."
         ],
         Table(
             ["run", "whole rise", f"in the first {early}", f"change after {late}"],
@@ -181,7 +186,7 @@ def _shapes(evidence: Evidence) -> Found:
         )
     means = {run: float(np.mean(values)) for run, values in correlations.items()}
     effect = _bounded(mean_of(list(means.values()), evidence.confidence, "correlation"))
-    details = [f"The effect is the mean correlation over {_number(len(means), 'run')}."]
+    details = ["The effect is the mean correlation; its interval is over runs."]
     if constant:
         details.append(f"Left out, for a curve that never changes: {', '.join(constant)}.")
     return Found(
@@ -219,12 +224,3 @@ def _untrained(evidence: Evidence, run: str) -> str | None:
         if made["method"] == "random" and architecture(name) == architecture(run):
             return name
     return None
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def mean_change(curves: Sequence[Curve], epoch: float) -> float:
-    """Points from that epoch to the end, mean over the curves."""
-    return float(np.mean([its.change_from(epoch) for its in curves]))

@@ -9,8 +9,9 @@ from sslpipe.reporting.claims.comparisons import c6, c7, c8, c9
 from sslpipe.reporting.claims.curves import c1, c2
 from sslpipe.reporting.claims.evidence import Evidence
 from sslpipe.reporting.claims.loss_alone import c11
-from sslpipe.reporting.claims.losses import c3, c4, c5
+from sslpipe.reporting.claims.plateau import c3
 from sslpipe.reporting.claims.probes import c10
+from sslpipe.reporting.claims.stability import c4, c5
 from sslpipe.reporting.results import Results
 
 CLAIMS = (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11)

@@ -170,30 +170,21 @@ class Evidence:
         return [run for run in self.made if run in used]
 
     def seeds(self, chosen: Sequence[Setting], sets: Sequence[str], score: str) -> list[str]:
-        """A line for each setting of several seeds: how much its score varies with them."""
-        lines = []
-        for setting in dict.fromkeys(chosen):
+        """A line on how much the settings of several seeds vary with them, if there are any."""
+        said = []
+        for setting in chosen:
             deviations = [
-                100
-                * float(
-                    np.std([self.results.metrics[d, run][f"{score}_top1"] for run in runs], ddof=1)
-                )
-                for d in sets
-                if len(runs := self.runs(setting, d)) > 1
+                np.std([self._top1(dataset, run, score) for run in runs], ddof=1)
+                for dataset in sets
+                if len(runs := self.runs(setting, dataset)) > 1
             ]
             if deviations:
-                lines.append(
-                    f"`{setting.name}`: {len(setting.runs)} seeds, standard deviation of its "
-                    f"{NAMES[score]} {np.mean(deviations):.2f} points"
-                )
-        return lines
+                said.append(f"`{setting.name}` {np.mean(deviations):.2f} ({len(setting.runs)})")
+        what = f"Standard deviation of {NAMES[score]} over seeds, in points (number of seeds)"
+        return [f"{what}: {', '.join(said)}."] if said else []
 
-    def study(self, key: str, runs: Sequence[str], otherwise: str | None) -> str | None:
-        """The figure of a study of these runs by this setting, or `otherwise`."""
-        for name, study in self.results.params.studies.items():
-            if study.x in (key, [key]) and set(study.runs) & set(runs):
-                return f"study_{name}"
-        return otherwise
+    def _top1(self, dataset: str, run: str, score: str) -> float:
+        return 100 * self.results.metrics[dataset, run][f"{score}_top1"]
 
 
 NAMES = {"knn": "k-NN top-1", "probe": "probe top-1"}

@@ -59,12 +59,17 @@ def _grid(evidence: Evidence) -> Found:
             f"Chosen learning rates: {_counts(lr)}. Chosen weight decays: {_counts(decay)}.",
         ],
         Table(
-            ["data set", "run", "gain, points"],
+            ["data set", "runs", "mean gain, points"],
             [
-                [f"`{dataset}`", f"`{setting.name}`", gain.effect(evidence.confidence).bare]
-                for (setting, dataset), gain in zip(cells, gains, strict=True)
+                [
+                    f"`{dataset}`",
+                    str(sum(len(evidence.runs(*cell)) for cell in cells if cell[1] == dataset)),
+                    mean(some).effect(evidence.confidence).bare,
+                ]
+                for dataset in evidence.sets()
+                if (some := [g for g, cell in zip(gains, cells, strict=True) if cell[1] == dataset])
             ],
-            "llr",
+            "lrr",
         ),
     )
 

@@ -29,7 +29,7 @@ def _paragraphs(whole: Mapping[str, Any]) -> Iterator[str]:
         "parts are so, and does not if one is shown not to be. [How each rule works](../docs/claims.md)."
     )
     yield table(
-        ["", "claim", "", "effect"],
+        ["id", "claim", "verdict", "effect"],
         [
             [f"[{c['id']}](#{c['id'].lower()})", c["claim"], f"**{c['status']}**", effect_text(c)]
             for c in claims
