@@ -3,6 +3,7 @@
 Imports neither torch nor numpy, so that the engines can read it in a fraction of a second.
 """
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from sslpipe.errors import UserError
+from sslpipe.params_studies import studies_disagreements
 from sslpipe.schema import METHOD_SETTINGS, MoCo, Params, Pretrain, ResolvedRun
 from sslpipe.schema_sources import CC12M, SOURCE_KINDS, INaturalist, PhotoPatches, Stl10
 from sslpipe.schema_types import Strict
@@ -183,6 +185,14 @@ def _disagreements(params: Params) -> Iterator[str]:
         if name in RESERVED_RUNS:
             yield f"runs.{name}: this name is taken by a row of the leaderboard"
         yield from _run_disagreements(params, name)
+    yield from studies_disagreements(params, dict(_resolvable(params)))
+
+
+def _resolvable(params: Params) -> Iterator[tuple[str, ResolvedRun]]:
+    """Runs whose own mistakes, which are told elsewhere, do not prevent it."""
+    for name in params.runs:
+        with contextlib.suppress(UserError):
+            yield name, resolve(params, name)
 
 
 def _report_disagreements(params: Params) -> Iterator[str]:

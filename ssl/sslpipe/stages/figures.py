@@ -1,40 +1,40 @@
-"""figures: training histories → Figure 1 (accuracy) and the loss figure, as png and svg."""
+"""figures: histories, metrics, predictions and features → reports/figures, as png and svg."""
 
 from pathlib import Path
 
-import pandas as pd
-
-from sslpipe.errors import UserError
 from sslpipe.files import write_bytes
 from sslpipe.layout import Layout
 from sslpipe.params import Params
-from sslpipe.reporting import figures
-from sslpipe.stages.inputs import require
+from sslpipe.progress import say
+from sslpipe.reporting.chosen import trained
+from sslpipe.reporting.figures.budget import budget_figure
+from sslpipe.reporting.figures.confusion import confusion_figure
+from sslpipe.reporting.figures.feature_map import feature_map_figure
+from sslpipe.reporting.figures.knn_k import knn_k_figure
+from sslpipe.reporting.figures.probe_grid import probe_grid_figure
+from sslpipe.reporting.figures.style import save
+from sslpipe.reporting.figures.training import accuracy_figure, loss_figure
+from sslpipe.reporting.results import Results
 
 
 def run(params: Params, layout: Layout) -> None:
-    methods = {name: run.method for name, run in params.runs.items()}
-    histories = {name: read_history(layout, name) for name in methods}
-    trained = {name: table for name, table in histories.items() if methods[name] != "random"}
-    untrained = {name: table for name, table in histories.items() if name not in trained}
+    """Of what there is: a run that has not finished is left out."""
+    results = Results(params, layout)
+    groups = trained(results)
+    methods = {name: made["method"] for name, made in results.pretrain.items()}
+    histories = {run: table for run, table in results.history.items() if run in methods}
+    curves = {run: table for run, table in histories.items() if results.pretrain[run]["trained"]}
+    untrained = {run: table for run, table in histories.items() if run not in curves}
     drawn = {
-        "accuracy": figures.accuracy_figure(trained, params.leaderboard, untrained),
-        "loss": figures.loss_figure(trained, methods),
+        "accuracy": accuracy_figure(curves, groups, results.datasets, untrained),
+        "loss": loss_figure(curves, groups, methods),
+        "budget": budget_figure(results),
+        "knn_k": knn_k_figure(results),
+        "probe_grid": probe_grid_figure(results),
+        "feature_map": feature_map_figure(results),
+        "confusion": confusion_figure(results),
     }
     for name, figure in drawn.items():
         stem = layout.figure(name, "png").with_suffix("")
-        figures.save(figure, str(stem), lambda path, content: write_bytes(Path(path), content))
-
-
-def read_history(layout: Layout, run: str) -> pd.DataFrame:
-    """Raises UserError where there is none, or a damaged one."""
-    path = require(layout.history(run), f"sslpipe pretrain {run}")
-    try:
-        table = pd.read_csv(path)
-        if "epoch" not in table:
-            raise ValueError("no column epoch")
-    except ValueError as error:
-        raise UserError(
-            f"{path}: damaged ({error}); delete it and run: sslpipe pretrain {run}"
-        ) from None
-    return table
+        save(figure, str(stem), lambda path, content: write_bytes(Path(path), content))
+    say(f"figures: {', '.join(drawn)} in {layout.figure('accuracy', 'png').parent}")

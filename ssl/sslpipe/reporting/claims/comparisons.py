@@ -178,9 +178,9 @@ def c9(evidence: Evidence) -> Claim:
         f"over {_where(least.data_sets)}, must be above {least.min_effect:g} points."
     )
     for name, most in least.modest.items():
-        rule += f" Adding `{name}` must bring less than {most:g} points."
+        rule += f" Adding `{name}` alone must bring less than {most:g} points."
     for name, where in least.mainly.items():
-        rule += f" Adding `{name}` must bring more on {listed(where)} (mean) than elsewhere."
+        rule += f" Adding `{name}` alone must bring more on {listed(where)} than elsewhere."
     return Claim(
         "C9", "More, and more diverse, pretraining images raise accuracy.", rule, _corpora(evidence)
     )
@@ -198,7 +198,7 @@ def _corpora(evidence: Evidence) -> Found:
     what = "a larger corpus changes probe top-1 by {}"
     parts = [above(ground.effect(pairs), least.min_effect, what)]
     for name in dict.fromkeys([*least.modest, *least.mainly]):
-        adding = [step.pair for step in steps if name in step.added]
+        adding = [step.pair for step in steps if step.added == {name}]
         if not adding:
             parts.append(Part(None, f"no two runs differ in nothing but the images of `{name}`"))
             continue

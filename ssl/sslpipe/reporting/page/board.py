@@ -23,7 +23,7 @@ CHOICES = (
     ("Number of neighbours", r"knn_\d+_top1"),
     ("Chosen probe", r"probe_best_"),
     ("Shape of features", r"effective_rank|alignment|uniformity"),
-    ("Cost", r"images_per_s|train_seconds|device_hours|images_seen"),
+    ("Training", r"epochs|seeds|images_per_s|train_seconds|device_hours|images_seen"),
     ("Further scores", r""),
 )
 
@@ -50,7 +50,7 @@ def alpha(whole: Json) -> float:
 
 def choices(whole: Json) -> list[tuple[str, list[Column]]]:
     """Columns that may be shown or hidden, in named groups; first those of the main table."""
-    columns = [column for column in _columns(whole) if column.source and column.key != "run"]
+    columns = [c for c in _columns(whole) if c.key not in ("run", "place", *FILTERS)]
     main = [*whole["main"], DISTANCE]
     found: dict[str, list[Column]] = {"Main scores": [c for c in columns if c.key in main]}
     found |= {title: [] for title, _ in CHOICES}

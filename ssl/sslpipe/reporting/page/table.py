@@ -21,6 +21,8 @@ class Column:
     source: str = ""
     shown: bool = True
     """False: hidden until it is asked for."""
+    wide: bool = False
+    """Long texts, which may take several lines."""
 
 
 @dataclass(frozen=True, slots=True)

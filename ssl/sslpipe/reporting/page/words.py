@@ -22,7 +22,11 @@ def span(low: float | None, high: float | None) -> str:
 
 def points(difference: float, low: float, high: float) -> tuple[str, str]:
     """A difference of fractions and its interval, in points of percent."""
-    return f"{100 * difference:+.1f}", f"{100 * low:+.1f} to {100 * high:+.1f}"
+    return signed(difference), f"{signed(low)} to {signed(high)}"
+
+
+def signed(difference: float) -> str:
+    return f"{100 * difference:+.1f}".replace("-", "−")
 
 
 def p_value(value: float) -> str:

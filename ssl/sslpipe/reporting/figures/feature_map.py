@@ -1,0 +1,88 @@
+"""Frozen features in the plane, before and after training."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from sslpipe.reporting.chosen import best, trained, untrained
+from sslpipe.reporting.figures.layout import cut, panels, say_only
+from sslpipe.reporting.figures.style import COLOURS, look
+from sslpipe.reporting.results import Results
+
+NAMED = 20  # classes
+LABEL = 24  # characters
+DOT = {"linestyle": "", "markersize": 3.5, "markeredgewidth": 0}
+SIZE = (4.0, 4.0)
+
+
+def feature_map_figure(results: Results) -> Figure:
+    """The map of validation images (t-SNE) of the best trained setting (its first run), and below it
+    that of an untrained encoder: a column for each data set, a colour for each class."""
+    chosen = {name: best(results, name, trained(results)) for name in results.datasets}
+    before = {name: untrained(results, name, chosen[name]) for name in results.datasets}
+    rows = [("trained", chosen)]
+    if any(before.values()):
+        rows.append(("untrained", before))
+    with look():
+        figure, grid = panels(len(rows), len(results.datasets), size=SIZE, gap=(0.4, 0.7))
+        for row, (kind, settings) in zip(grid, rows, strict=True):
+            for panel, name in zip(row, results.datasets, strict=True):
+                setting = settings[name]
+                features = results.features.get((name, setting.name)) if setting else None
+                if features is None:
+                    say_only(panel, f"no {kind} encoder has been scored")
+                    panel.set_title(name)
+                    continue
+                classes = features["classes"]
+                many = f"\n{len(classes)} classes, so without names" if len(classes) > NAMED else ""
+                panel.set_title(f"{name}: {setting.name} ({kind}){many}", fontsize=10.5)
+                _draw(panel, features["map"], len(classes))
+        for panel, name in zip(grid[-1], results.datasets, strict=True):
+            known = [
+                results.features.get((name, s.name)) for s in (chosen[name], before[name]) if s
+            ]
+            _legend(panel, next((f["classes"] for f in known if f), []))
+    return figure
+
+
+def marks(classes: int) -> list[dict[str, Any]]:
+    """A colour and marker for each class: ten colours in two shapes, or hues all around."""
+    if classes <= NAMED:
+        return [{"color": COLOURS[i % 10], "marker": "o^"[i // 10]} for i in range(classes)]
+    return [
+        {"color": colorsys.hls_to_rgb(i / classes, 0.5, 0.8), "marker": "o"} for i in range(classes)
+    ]
+
+
+def _draw(panel: Axes, places: Mapping[str, Sequence[float]], classes: int) -> None:
+    x, y, labels = (np.asarray(places[key]) for key in ("x", "y", "label"))
+    if not (np.ptp(x) > 0 or np.ptp(y) > 0):
+        say_only(panel, "all features are the same")
+        return
+    # As pixels in the svg too, where a thousand dots would take half a megabyte.
+    for label, mark in enumerate(marks(classes)):
+        some = labels == label
+        if some.any():
+            panel.plot(x[some], y[some], **DOT, **mark, rasterized=True, gid=f"class {label}")
+    panel.set(xticks=[], yticks=[])
+    panel.grid(False)
+
+
+def _legend(panel: Axes, classes: Sequence[str]) -> None:
+    if not 0 < len(classes) <= NAMED:
+        return
+    handles = [
+        Line2D([], [], **{**DOT, "markersize": 6}, **mark, label=cut(name, LABEL))
+        for name, mark in zip(classes, marks(len(classes)), strict=True)
+    ]
+    panel.legend(
+        handles=handles, loc="upper left", bbox_to_anchor=(0, -0.03), ncols=2, frameon=False,
+        fontsize=8.5, borderaxespad=0, columnspacing=1, handletextpad=0.2,
+    )  # fmt: skip

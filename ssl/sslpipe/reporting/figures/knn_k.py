@@ -1,0 +1,78 @@
+"""k-NN over the number of neighbours."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from sslpipe.reporting.chosen import baselines, mean_score, trained
+from sslpipe.reporting.figures.layout import (
+    baseline_handles,
+    legend,
+    panels,
+    say_only,
+    setting_handles,
+)
+from sslpipe.reporting.figures.style import GREY, baseline_style, look, styles_of
+from sslpipe.reporting.figures.ticks import PERCENT, decimal_ticks, ticks_at
+from sslpipe.reporting.results import Results
+from sslpipe.reporting.settings import Setting
+
+STUDIED = {"color": GREY, "linewidth": 1.0, "linestyle": "-", "alpha": 0.6}
+
+
+def knn_k_figure(results: Results) -> Figure:
+    """k-NN top-1 on the test images over k, a panel for each data set, a line for each setting (its
+    mean over seeds). The k of all other tables and figures is marked."""
+    groups, bases = trained(results), baselines(results)
+    styles = styles_of(groups)
+    studied = results.params.evaluate.knn.k
+    drawn: set[str] = set()
+    with look():
+        figure, (row,) = panels(1, len(results.datasets))
+        for panel, name in zip(row, results.datasets, strict=True):
+            panel.set_title(name)
+            panel.set_xlabel("number of neighbours k")
+            for setting in groups:
+                curve = over_k(results, name, setting)
+                if curve:
+                    style = styles[setting.name]
+                    panel.plot(*_sides(curve), linewidth=1.8, markersize=4, **style)
+                    drawn |= set(setting.runs)
+            for i, setting in enumerate(bases):
+                curve = over_k(results, name, setting)
+                if curve:
+                    panel.plot(*_sides(curve), **baseline_style(i), gid="baseline")
+            _finish(panel, studied)
+        row[0].set_ylabel("k-NN top-1 (test, %)")
+        handles = setting_handles(groups, drawn, styles)
+        handles += baseline_handles([setting.name for setting in bases])
+        handles.append(Line2D([], [], **STUDIED, label=f"k = {studied}, used elsewhere"))
+        legend(figure, handles)
+    return figure
+
+
+def over_k(results: Results, dataset: str, setting: Setting) -> dict[int, float]:
+    """k → mean top-1, of the numbers of neighbours that were asked for and could be answered."""
+    knn = results.params.evaluate.knn
+    keys = {knn.k: "knn_top1"} | {k: f"knn_{k}_top1" for k in knn.also_k}
+    values = {k: mean_score(results, dataset, setting, keys[k]) for k in sorted(keys)}
+    return {k: value for k, value in values.items() if value is not None}
+
+
+def _sides(curve: dict[int, float]) -> tuple[list[int], list[float]]:
+    return list(curve), list(curve.values())
+
+
+def _finish(panel: Axes, studied: int) -> None:
+    if not panel.lines:
+        say_only(panel, "no finished run has been scored")
+        return
+    known = [x for line in panel.lines for x in line.get_xdata()]
+    low, high = min([studied, *known]) / 1.2, max([studied, *known]) * 1.2
+    panel.axvline(studied, **STUDIED, zorder=1, gid="studied")
+    panel.set_xscale("log")
+    panel.set_xlim(low, high)
+    ticks_at(panel, decimal_ticks(low, high, most=9))
+    panel.yaxis.set_major_formatter(PERCENT)

@@ -1,0 +1,83 @@
+"""The look of all figures: seaborn's, colours of settings, and files of equal bytes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from sslpipe.reporting.settings import Setting
+
+Style = dict[str, Any]
+
+# seaborn's "whitegrid" in its "notebook" size × 0.95, and its palette "colorblind". As values, since
+# seaborn takes seconds to import; a test compares them. The font is the one that matplotlib brings.
+LOOK = {
+    "axes.axisbelow": True, "axes.edgecolor": ".8", "axes.facecolor": "white", "axes.grid": True,
+    "axes.labelcolor": ".15", "axes.labelsize": 11.4, "axes.linewidth": 1.25, "axes.titlesize": 11.4,
+    "figure.facecolor": "white", "font.family": ["DejaVu Sans"], "font.size": 11.4,
+    "grid.color": ".8", "grid.linestyle": "-", "grid.linewidth": 1.0, "legend.fontsize": 10.45,
+    "legend.title_fontsize": 11.4, "lines.linewidth": 1.5, "lines.markersize": 6.0,
+    "lines.solid_capstyle": "round", "patch.edgecolor": "w", "patch.force_edgecolor": True,
+    "patch.linewidth": 1.0, "text.color": ".15", "xtick.bottom": False, "xtick.color": ".15",
+    "xtick.direction": "out", "xtick.labelsize": 10.45, "xtick.major.size": 6.0,
+    "xtick.major.width": 1.25, "xtick.minor.size": 4.0, "xtick.minor.width": 1.0,
+    "ytick.color": ".15", "ytick.direction": "out", "ytick.labelsize": 10.45, "ytick.left": False,
+    "ytick.major.size": 6.0, "ytick.major.width": 1.25, "ytick.minor.size": 4.0,
+    "ytick.minor.width": 1.0,
+}  # fmt: skip
+COLOURS = (
+    "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc",
+    "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9",
+)  # fmt: skip
+DASHES = ("-", "--", "-.", ":")
+DOTS = [(0, (1, 1.5)), (0, (3, 1.5, 1, 1.5)), (0, (5, 2)), (0, (1, 4))]
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+GREY = "0.35"
+BASELINE = {"color": GREY, "linewidth": 1.4}
+
+
+@contextmanager
+def look() -> Iterator[None]:
+    """The figures' own look, whatever the caller or a matplotlibrc has set."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(LOOK)
+        yield
+
+
+def save(figure: Figure, path_stem: str, write_bytes: Callable[[str, bytes], object]) -> None:
+    """Hand `path_stem`.png and .svg to `write_bytes`; the same figure gives the same bytes."""
+    for kind, options in (
+        ("png", {"dpi": 150, "metadata": {"Software": None}}),
+        ("svg", {"dpi": 150, "metadata": {"Date": None, "Creator": None}}),
+    ):
+        image = io.BytesIO()
+        with look(), mpl.rc_context({"svg.hashsalt": "sslpipe"}):
+            figure.savefig(image, format=kind, bbox_inches="tight", **options)
+        write_bytes(f"{path_stem}.{kind}", image.getvalue())
+
+
+def styles_of(groups: Sequence[Setting]) -> dict[str, Style]:
+    """run → colour, dashes and marker, the same for all runs of a setting; by the setting's place
+    among all, so the same in every figure.
+
+    Ten colours that colour-blind readers can tell apart, then the same ten dashed.
+    """
+    return {
+        run: {
+            "color": COLOURS[i % 10],
+            "linestyle": DASHES[i // 10 % len(DASHES)],
+            "marker": MARKERS[i // 40 % len(MARKERS)],
+        }
+        for i, setting in enumerate(groups)
+        for run in setting.runs
+    }
+
+
+def baseline_style(number: int) -> Style:
+    return {**BASELINE, "linestyle": DOTS[number % len(DOTS)]}

@@ -1,0 +1,164 @@
+"""What the page's script draws from and what stands behind each number, as plain JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from sslpipe.layout import Layout
+from sslpipe.reporting.leaderboard import Json, Row, rows_of, speeds
+from sslpipe.reporting.page.sections import best_by_validation, class_names
+from sslpipe.reporting.page.words import flat, rounded
+from sslpipe.reporting.results import Results
+from sslpipe.reporting.settings import flat as flat_parameters
+
+WHAT = ("dataset", "run", "runs", "seeds", "kind", "method", "backbone", "corpus", "epochs")
+COST = ("images_per_s", "train_seconds", "device_hours", "images_seen")
+
+
+def client_data(results: Results, whole: Json) -> Json:
+    """All of it. Scores are fractions at full precision; curves have five digits, maps two decimals."""
+    return {
+        "confidence": whole["made_by"]["report"]["confidence"],
+        "evaluate": dict(flat(whole["made_by"]["evaluate"])),
+        "report": whole["made_by"]["report"],
+        "legend": whole["legend"],
+        "files": files(results.layout),
+        "datasets": _datasets(results, whole),
+        "rows": [_row(row) for row in whole["rows"]],
+        "comparisons": {name: _pairs(table) for name, table in whole["comparisons"].items()},
+        "shake_up": whole["shake_up"],
+        **_runs(whole),
+        "curves": {run: _curve(table, results) for run, table in results.history.items()},
+        "grids": _grids(results, whole),
+        "maps": {name: found for name in whole["datasets"] if (found := _maps(results, whole, name))},
+    }
+
+
+def files(layout: Layout) -> dict[str, str]:
+    """Where a number lies, as a path from the page; {run} and {dataset} to be filled in."""
+    run, dataset = "{run}", "{dataset}"
+    places = {
+        "pretrain": layout.pretrain_report(run),
+        "history": layout.history(run),
+        "metrics": layout.metrics(run, dataset),
+        "predictions": layout.predictions(run, dataset),
+        "features": layout.features(run, dataset),
+        "finetune": layout.finetune_metrics(run, dataset),
+        "finetune_predictions": layout.finetune_predictions(run, dataset),
+        "facts": layout.dataset_facts(dataset),
+        "leaderboard": layout.leaderboard("json"),
+        "claims": layout.claims("json"),
+    }
+    here = layout.page().parent
+    return {name: place.relative_to(here).as_posix() for name, place in places.items()}
+
+
+def _datasets(results: Results, whole: Json) -> Json:
+    found = {}
+    for name in dict.fromkeys([*results.dataset_facts, *whole["datasets"]]):
+        facts = dict(results.dataset_facts.get(name, {}))
+        if facts:
+            facts["classes"] = len(facts["classes"])
+            facts |= {f"{split}_images": count for split, count in facts.pop("images").items()}
+        found[name] = {**facts, **whole["datasets"].get(name, {})}
+    return found
+
+
+def _row(row: Row) -> Json:
+    """Of a score only what cannot be computed from the values of its runs."""
+    return {
+        **{key: row[key] for key in (*WHAT, *COST)},
+        "scores": {
+            key: [score["low"], score["high"], *score["values"]]
+            for key, score in row["scores"].items()
+        },
+    }
+
+
+def _pairs(table: Json) -> Json:
+    """Of each pair of settings once, the earlier minus the later, in rows of the upper triangle."""
+    count = len(table["runs"])
+    pairs = [(i, j) for i in range(count) for j in range(i + 1, count)]
+    parts = ("difference", "low", "high", "p")
+    digits = {part: 4 if part != "p" else 3 for part in parts}
+    return {
+        "runs": table["runs"],
+        **{part: rounded((table[part][i][j] for i, j in pairs), digits[part]) for part in parts},
+    }
+
+
+def _runs(whole: Json) -> Json:
+    """The training report of each run; parameters that all runs share stand once, in `shared`."""
+    parameters = {run: flat_parameters(made) for run, made in whole["pretrain"].items()}
+    for keys in parameters.values():
+        del keys["name"]
+    first = next(iter(parameters.values()), {})
+    shared = {
+        key: value
+        for key, value in first.items()
+        if all(keys.get(key, ...) == value for keys in parameters.values())
+    }
+    runs = {}
+    for run, made in whole["pretrain"].items():
+        report = {key: value for key, value in made.items() if key not in ("run", "parameters")}
+        own = {key: value for key, value in parameters[run].items() if key not in shared}
+        cost = {key: value for key, value in speeds([made]).items() if key not in made}
+        runs[run] = {"report": {**dict(flat(report)), **cost}, "parameters": own}
+    return {"shared": shared, "runs": runs}
+
+
+def _curve(history: pd.DataFrame, results: Results) -> Json:
+    """column → its values, None where it was not measured; resumed → the epochs of restarts."""
+    kinds = [f"{kind}_{name}" for kind in ("knn", "probe") for name in results.datasets]
+    columns = [key for key in ("loss", *kinds) if key in history and history[key].notna().any()]
+    curve: Json = {"epoch": [int(epoch) for epoch in history["epoch"]]}
+    curve |= {key: rounded(history[key].astype(float)) for key in columns}
+    if "resumed" in history:
+        restarts = history.loc[history["resumed"].fillna(0).gt(0), "epoch"]
+        curve["resumed"] = [int(epoch) for epoch in restarts]
+    return curve
+
+
+def _grids(results: Results, whole: Json) -> Json:
+    """data set → run → its probes' cells: optimizer, learning rate, weight decay, top-1."""
+    return {
+        dataset: {
+            run: [
+                [cell["optimizer"], cell["lr"], cell["weight_decay"], cell["val_top1"]]
+                for cell in results.features[dataset, run]["grid"]
+            ]
+            for run in cells
+            if (dataset, run) in results.features
+        }
+        for dataset, cells in whole["metrics"].items()
+    }
+
+
+def _maps(results: Results, whole: Json, dataset: str) -> Json:
+    """The places of the same test images for some runs; rows and labels are the same for all."""
+    chosen = [run for run in mapped_runs(whole, dataset) if (dataset, run) in results.features]
+    if not chosen:
+        return {}
+    maps = {run: results.features[dataset, run]["map"] for run in chosen}
+    first = maps[chosen[0]]
+    same = {run: its for run, its in maps.items() if its["row"] == first["row"]}
+    return {
+        "classes": class_names(results, dataset, chosen[0]),
+        "row": first["row"],
+        "label": first["label"],
+        "runs": {run: {axis: rounded(its[axis], 4) for axis in "xy"} for run, its in same.items()},
+    }
+
+
+def mapped_runs(whole: Json, dataset: str) -> Iterator[str]:
+    """The best run by validation of each method, and of the untrained encoders."""
+    rows = [row for row in rows_of(whole, dataset) if row["kind"] != "chance"]
+    by_method: dict[str, list[str]] = {}
+    for row in rows:
+        if row["backbone"] != "pixels":
+            by_method.setdefault(row["method"], []).extend(row["runs"])
+    for runs in by_method.values():
+        yield best_by_validation(whole, dataset, runs)

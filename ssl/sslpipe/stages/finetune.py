@@ -1,0 +1,63 @@
+"""finetune(run, dataset): an encoder and a packed set → scores of the whole network, trained."""
+
+import numpy as np
+import torch
+
+from sslpipe.data.index import open_packed
+from sslpipe.errors import UserError
+from sslpipe.evaluation.finetune import finetune
+from sslpipe.files import write_json, write_with
+from sslpipe.layout import Layout
+from sslpipe.networks.encoder_file import load_encoder
+from sslpipe.params import Params, resolve
+from sslpipe.progress import say
+from sslpipe.stages.inputs import require
+from sslpipe.training.devices import lease
+from sslpipe.training.precision import arithmetic, device_name, device_of, has_bf16
+
+
+def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
+    """Write `layout.finetune_predictions` and `layout.finetune_metrics`, in the test images' order
+    of `layout.predictions`. Training is in bf16 where the device has instructions for it and the run
+    is not in fp32 on purpose."""
+    resolved = resolve(params, name)
+    if resolved.backbone == "pixels":
+        raise UserError(f"{name}: raw pixels have no encoder that could be fine-tuned")
+    if name not in params.finetune.runs:
+        raise UserError(
+            f"{name}: finetune.runs in params.yaml does not name this run; it names: "
+            + (", ".join(params.finetune.runs) or "none")
+        )
+    if dataset not in params.leaderboard:
+        raise UserError(
+            f"{dataset}: not scored; leaderboard in params.yaml names: "
+            + ", ".join(params.leaderboard)
+        )
+    path = require(layout.encoder(name), f"sslpipe pretrain {name}")
+    settings = resolved.pretrain
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    images, index = open_packed(layout, dataset)
+    with lease() as devices, arithmetic(deterministic=settings.deterministic):
+        device = device_of(devices)
+        autocast = torch.bfloat16 if settings.precision != "fp32" and has_bf16(device) else None
+        what = f"{name}: finetune {dataset}"
+        train = index.split_slice("train")
+        say(f"{what}: {train.stop - train.start} images, {device_name(device)}")
+        done = finetune(
+            load_encoder(path),
+            images,
+            index,
+            params.finetune,
+            seed=settings.seed,
+            device=device,
+            autocast=autocast,
+            what=what,
+        )
+    write_with(
+        layout.finetune_predictions(name, dataset),
+        lambda file: np.savez_compressed(file, **done.predictions),
+    )
+    write_json(layout.finetune_metrics(name, dataset), done.scores)
+    public, private = (done.scores[f"finetune_{half}_top1"] for half in ("public", "private"))
+    say(f"{what}: {public:.1%} public, {private:.1%} private")
