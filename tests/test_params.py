@@ -120,7 +120,7 @@ MISTAKES = [
     ("studies.seed.x", "lrr", "studies.seed.x: run 'moco_resnet18' has no setting 'lrr'; there are"),
     ("studies.seed.x", "projector", "studies.seed.x: run 'moco_resnet18' has no setting 'projector'"),
     ("report.confidence", 95, "report.confidence: input should be less than 1"),
-    ("claims.C1", {"early": 2.0}, "claims.C1.early: input should be less than or equal to 1"),
+    ("claims.C1", {"early": 2.0}, "claims.C1.early: input should be less than 1"),
     ("evaluate.probe.optimizer", "adam", "evaluate.probe.optimizer: input should be a valid list"),
     ("runs", None, "runs: input should be a valid dictionary"),
     ("evaluate.knn.k", 0, "evaluate.knn.k: input should be greater than or equal to 1 (got 0)"),

@@ -298,6 +298,9 @@ def test_same_seed_same_answers():
             autocast=None, what="x")  # fmt: skip
         networks.append(network.head.weight)
     assert torch.equal(networks[0], networks[1]) and not torch.equal(networks[0], networks[2])
+    orders = [list(module._batches(32, 1, 2, seed)) for seed in (0, 1)]
+    (_, one), (_, next_epoch) = orders[0]
+    assert not torch.equal(one, next_epoch) and not torch.equal(one, orders[1][0][1])
 
 
 def test_bf16_trains_the_encoder_and_leaves_the_head_in_fp32():

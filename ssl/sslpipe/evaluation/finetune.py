@@ -237,6 +237,6 @@ def _adamw(network: nn.Module, weight_decay: float) -> torch.optim.Optimizer:
 def _batches(images: int, an_epoch: int, epochs: int, seed: int) -> Iterator[tuple[int, Tensor]]:
     """(epoch, int64 rows) of each step."""
     for epoch in range(epochs):
-        order = torch.randperm(images, generator=generator("finetune order", epoch))
+        order = torch.randperm(images, generator=generator(seed, "finetune order", epoch))
         for rows in order.tensor_split(an_epoch):
             yield epoch, rows

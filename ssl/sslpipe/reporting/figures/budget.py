@@ -51,19 +51,15 @@ def budget_figure(results: Results) -> Figure:
         method: {"color": COLOURS[i % 10], "marker": MARKERS[i % len(MARKERS)]}
         for i, method in enumerate(methods)
     }
-    bases = [setting.name for setting in baselines(results)]
+    bases = baselines(results)
     with look():
         figure, grid = panels(len(COSTS), len(names))
         for row, (cost, title) in zip(grid, COSTS.items(), strict=True):
             for panel, name in zip(row, names, strict=True):
                 panel.set_title(name if cost == next(iter(COSTS)) else "")
                 panel.set_xlabel(title)
-                _panel(panel, points(results, name, cost), styles)
-                for i, setting in enumerate(baselines(results)):
-                    level = mean_score(results, name, setting, "probe_top1")
-                    if level is not None:
-                        panel.axhline(level, **baseline_style(i), gid="baseline", zorder=1)
-                panel.yaxis.set_major_formatter(PERCENT)
+                levels = [mean_score(results, name, s, "probe_top1") for s in bases]
+                _panel(panel, points(results, name, cost), levels, styles)
             row[0].set_ylabel("linear probe top-1 (test, %)")
         handles = [
             Line2D([], [], linestyle="", markersize=7, label=method, **style)
@@ -72,7 +68,7 @@ def budget_figure(results: Results) -> Figure:
         handles.append(
             Line2D([], [], color=GREY, linewidth=1.2, label="best for at most that cost")
         )
-        legend(figure, handles + baseline_handles(bases))
+        legend(figure, handles + baseline_handles([setting.name for setting in bases]))
     return figure
 
 
@@ -97,10 +93,15 @@ def front(costs: Sequence[float], scores: Sequence[float]) -> list[int]:
     return found
 
 
-def _panel(panel: Axes, some: Sequence[Point], styles: dict[str, Style]) -> None:
+def _panel(
+    panel: Axes, some: Sequence[Point], levels: Sequence[float | None], styles: dict[str, Style]
+) -> None:
     if not some:
         say_only(panel, "no finished run has been scored")
         return
+    for i, level in enumerate(levels):
+        if level is not None:
+            panel.axhline(level, **baseline_style(i), gid="baseline", zorder=1)
     for method, style in styles.items():
         chosen = [point for point in some if point.method == method]
         x, y = [p.cost for p in chosen], [p.score for p in chosen]
@@ -114,6 +115,7 @@ def _panel(panel: Axes, some: Sequence[Point], styles: dict[str, Style]) -> None
         steps, [*heights, heights[-1]],
         drawstyle="steps-post", color=GREY, linewidth=1.2, zorder=1.5, gid="front",
     )  # fmt: skip
+    panel.yaxis.set_major_formatter(PERCENT)
     panel.margins(y=0.12)
     labels = Labels(panel, list(zip(costs, scores, strict=True)))
     for i in best if len(some) > ALL_NAMED else range(len(some)):

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from sslpipe.reporting.chosen import best, trained
@@ -18,6 +20,8 @@ SHOWN = 20  # of more
 WRITTEN = 12  # classes whose cells hold their number
 LABEL = 20  # characters
 SIDE = 4.6  # inches
+BAR = 0.15
+TICKS = (0, 1, 5, 10, 20, 40, 60, 80, 100)  # of a scale that shows small shares apart
 
 
 def confusion_figure(results: Results) -> Figure:
@@ -32,9 +36,13 @@ def confusion_figure(results: Results) -> Figure:
             title, shares, labels = shown[name]
             panel.set_title(f"{name}{title}", fontsize=10.5)
             if labels:
-                _draw(panel, shares, labels)
+                colours = _draw(panel, shares, labels)
             else:
                 say_only(panel, "no finished run has been scored")
+        if any(labels for _, _, labels in shown.values()):
+            width = figure.get_figwidth()
+            bar = figure.add_axes((1 + BAR / width, 0, BAR / width, 1))
+            figure.colorbar(colours, cax=bar, ticks=TICKS, label="images of the true class (%)")
     return figure
 
 
@@ -88,17 +96,18 @@ def _shown(results: Results, dataset: str) -> tuple[str, np.ndarray, list[str]]:
     return title, shares, list(classes)
 
 
-def _draw(panel: Axes, shares: np.ndarray, labels: Sequence[str]) -> None:
+def _draw(panel: Axes, shares: np.ndarray, labels: Sequence[str]) -> QuadMesh:
     import seaborn as sns  # takes seconds, which only the heat-maps are worth
 
     few = len(labels) <= WRITTEN
     sns.heatmap(
-        100 * shares, ax=panel, cmap="mako_r", vmin=0, vmax=100, cbar=False, annot=few, fmt=".0f",
+        100 * shares, ax=panel, cmap="mako_r", norm=PowerNorm(0.5, 0, 100), cbar=False, annot=few, fmt=".0f",
         annot_kws={"fontsize": 8}, xticklabels=False, yticklabels=False, linewidths=0,
     )  # fmt: skip
     places = np.arange(len(labels)) + 0.5
     words = [cut(label, LABEL) for label in labels]
     panel.set_xticks(places, words, rotation=90, fontsize=9 if few else 7.5)
     panel.set_yticks(places, words, fontsize=9 if few else 7.5)
-    panel.set(xlabel="answered (%)", ylabel="true class")
+    panel.set(xlabel="answered", ylabel="true class")
     panel.grid(False)
+    return panel.collections[0]

@@ -18,7 +18,7 @@ from sslpipe.reporting.results import Results
 
 NAMED = 20  # classes
 LABEL = 24  # characters
-DOT = {"linestyle": "", "markersize": 3.5, "markeredgewidth": 0}
+DOT = 4.0  # points
 SIZE = (4.0, 4.0)
 
 
@@ -41,9 +41,10 @@ def feature_map_figure(results: Results) -> Figure:
                     panel.set_title(name)
                     continue
                 classes = features["classes"]
-                many = f"\n{len(classes)} classes, so without names" if len(classes) > NAMED else ""
-                panel.set_title(f"{name}: {setting.name} ({kind}){many}", fontsize=10.5)
+                many = f"\n{len(classes)} classes, not named" if len(classes) > NAMED else ""
+                panel.set_title(f"{name}: {setting.name}{many}", fontsize=10.5)
                 _draw(panel, features["map"], len(classes))
+            row[0].set_ylabel(kind)
         for panel, name in zip(grid[-1], results.datasets, strict=True):
             known = [
                 results.features.get((name, s.name)) for s in (chosen[name], before[name]) if s
@@ -66,20 +67,26 @@ def _draw(panel: Axes, places: Mapping[str, Sequence[float]], classes: int) -> N
     if not (np.ptp(x) > 0 or np.ptp(y) > 0):
         say_only(panel, "all features are the same")
         return
-    # As pixels in the svg too, where a thousand dots would take half a megabyte.
-    for label, mark in enumerate(marks(classes)):
-        some = labels == label
-        if some.any():
-            panel.plot(x[some], y[some], **DOT, **mark, rasterized=True, gid=f"class {label}")
+    styles = marks(classes)
+    for marker in dict.fromkeys(mark["marker"] for mark in styles):
+        some = np.array([styles[label]["marker"] == marker for label in labels])
+        # As pixels in the svg too, where a thousand dots would take half a megabyte.
+        panel.scatter(
+            x[some], y[some], c=[styles[label]["color"] for label in labels[some]], marker=marker,
+            s=DOT**2, linewidths=0, rasterized=True,
+        )  # fmt: skip
     panel.set(xticks=[], yticks=[])
     panel.grid(False)
+    panel.spines[:].set_visible(True)
 
 
 def _legend(panel: Axes, classes: Sequence[str]) -> None:
     if not 0 < len(classes) <= NAMED:
         return
     handles = [
-        Line2D([], [], **{**DOT, "markersize": 6}, **mark, label=cut(name, LABEL))
+        Line2D(
+            [], [], linestyle="", markersize=6, markeredgewidth=0, **mark, label=cut(name, LABEL)
+        )
         for name, mark in zip(classes, marks(len(classes)), strict=True)
     ]
     panel.legend(

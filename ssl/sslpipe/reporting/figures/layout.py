@@ -18,8 +18,8 @@ from sslpipe.reporting.settings import Setting
 
 PANEL = (4.0, 2.9)  # inches, the axes alone; so are the following
 GAP = (0.75, 0.8)  # between columns, between rows
-LEGEND_WIDTH = 2.7  # a column
-LEGEND_LINE = 26  # characters
+LEGEND_WIDTH = 3.1  # a column
+LEGEND_LINE = 30  # characters
 LEGEND_LINES = 11  # beside a row of panels; longer legends stand below them
 
 

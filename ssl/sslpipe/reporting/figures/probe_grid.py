@@ -15,7 +15,7 @@ from sslpipe.reporting.figures.layout import PANEL, panels, say_only
 from sslpipe.reporting.figures.style import look
 from sslpipe.reporting.results import Results
 
-MOST_WRITTEN = 40  # cells that hold their number
+MOST_WRITTEN = 80  # cells that hold their number; more get a bar of colours
 CHOSEN = {"fill": False, "edgecolor": "#d55e00", "linewidth": 3}
 
 
@@ -26,7 +26,7 @@ def probe_grid_figure(results: Results) -> Figure:
     methods = list(dict.fromkeys(results.pretrain[s.name]["method"] for s in groups)) or [""]
     with look():
         size = (PANEL[0], 2.1)
-        figure, grid = panels(len(methods), len(results.datasets), size=size, gap=(1.0, 1.25))
+        figure, grid = panels(len(methods), len(results.datasets), size=size, gap=(1.0, 1.15))
         for row, method in zip(grid, methods, strict=True):
             of_method = [s for s in groups if results.pretrain[s.name]["method"] == method]
             for panel, name in zip(row, results.datasets, strict=True):
@@ -59,9 +59,11 @@ def _optimizers(grid: Sequence[Mapping[str, Any]]) -> set[str]:
 def _draw(panel: Axes, values: pd.DataFrame, metrics: Mapping[str, Any]) -> None:
     import seaborn as sns  # takes seconds, which only the heat-maps are worth
 
+    written = values.size <= MOST_WRITTEN
     sns.heatmap(
-        100 * values, ax=panel, cmap="mako", cbar=False, annot=values.size <= MOST_WRITTEN, fmt=".1f",
-        annot_kws={"fontsize": 8.5}, xticklabels=False, yticklabels=False, linewidths=0,
+        100 * values, ax=panel, cmap="mako", cbar=not written, annot=written, fmt=".1f",
+        annot_kws={"fontsize": 8.5 if values.shape[1] <= 6 else 6.5},
+        xticklabels=False, yticklabels=False, linewidths=0,
     )  # fmt: skip
     panel.set_xticks(
         [i + 0.5 for i in range(values.shape[1])], [f"{lr:g}" for lr in values.columns]

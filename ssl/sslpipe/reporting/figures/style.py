@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from sslpipe.reporting.settings import Setting
@@ -38,6 +39,8 @@ DASHES = ("-", "--", "-.", ":")
 DOTS = [(0, (1, 1.5)), (0, (3, 1.5, 1, 1.5)), (0, (5, 2)), (0, (1, 4))]
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "0.35"
+DPI = 150
+MARGIN = 0.1  # inches around all that is drawn
 BASELINE = {"color": GREY, "linewidth": 1.4}
 
 
@@ -52,14 +55,16 @@ def look() -> Iterator[None]:
 
 def save(figure: Figure, path_stem: str, write_bytes: Callable[[str, bytes], object]) -> None:
     """Hand `path_stem`.png and .svg to `write_bytes`; the same figure gives the same bytes."""
-    for kind, options in (
-        ("png", {"dpi": 150, "metadata": {"Software": None}}),
-        ("svg", {"dpi": 150, "metadata": {"Date": None, "Creator": None}}),
-    ):
-        image = io.BytesIO()
-        with look(), mpl.rc_context({"svg.hashsalt": "sslpipe"}):
-            figure.savefig(image, format=kind, bbox_inches="tight", **options)
-        write_bytes(f"{path_stem}.{kind}", image.getvalue())
+    with look(), mpl.rc_context({"svg.hashsalt": "sslpipe"}):
+        # Once for both, where savefig's "tight" would draw the figure for each to find it.
+        box = figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer()).padded(MARGIN)
+        for kind, metadata in (
+            ("png", {"Software": None}),
+            ("svg", {"Date": None, "Creator": None}),
+        ):
+            image = io.BytesIO()
+            figure.savefig(image, format=kind, bbox_inches=box, dpi=DPI, metadata=metadata)
+            write_bytes(f"{path_stem}.{kind}", image.getvalue())
 
 
 def styles_of(groups: Sequence[Setting]) -> dict[str, Style]:

@@ -146,9 +146,10 @@ def _mark_resumed(
 
 
 def _resumed(table: pd.DataFrame) -> np.ndarray:
+    """The epochs after a restart."""
     if "resumed" not in table:
         return np.empty(0)
-    return table.loc[table["resumed"].fillna(0).astype(float) > 0, "epoch"].to_numpy(np.float64)
+    return table["epoch"].to_numpy(np.float64)[table["resumed"].to_numpy(np.float64) > 0]
 
 
 def _why_empty(histories: Histories, dataset: str) -> str:

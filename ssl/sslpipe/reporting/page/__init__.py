@@ -7,13 +7,14 @@ sorting, filters, charts (Vega-Lite, from the package vl-convert-python) and whe
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from sslpipe.reporting.leaderboard import Json
 from sslpipe.reporting.page import board, data, sections, summary, words
@@ -47,6 +48,7 @@ def page(results: Results, whole: Json, claims: Mapping[str, Any] | None) -> str
         undefined=StrictUndefined,
         trim_blocks=True,
     )
+    environment.globals["breakable"] = _breakable
     return environment.get_template("template.html").render(
         **content,
         style=Markup(_asset("style.css")),
@@ -85,7 +87,7 @@ def page_content(results: Results, whole: Json, claims: Mapping[str, Any] | None
         ],
         "shake_up": sections.shake_up_table(whole),
         "curves": sections.curve_table(results, whole),
-        "confusion": sections.confusion_table(results, whole),
+        "confusion": sections.confusion_tables(results, whole),
         "claims": cards,
         "claims_count": _claims_count(cards),
         "studies": studies,
@@ -97,6 +99,7 @@ def page_content(results: Results, whole: Json, claims: Mapping[str, Any] | None
         "files": client["files"],
         "counted": words.counted,
         "names": summary.names,
+        "prose": _prose,
         "data": Markup(_as_json(client)),
     }
 
@@ -109,6 +112,16 @@ def _claims_count(cards: list[dict[str, Any]]) -> str:
         f"Of {words.counted(len(cards), 'claim')}, {of['holds']} hold and {of['does not hold']} do "
         f"not; for {of['not enough data']} there is not enough data."
     )
+
+
+def _breakable(text: str) -> Markup:
+    """A name that may be broken after its underscores."""
+    return Markup(str(escape(text)).replace("_", "_<wbr>"))
+
+
+def _prose(text: str) -> Markup:
+    """What stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _place(whole: Json, key: str) -> int:

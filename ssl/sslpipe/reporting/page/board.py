@@ -49,13 +49,15 @@ def alpha(whole: Json) -> float:
 
 
 def choices(whole: Json) -> list[tuple[str, list[Column]]]:
-    """Columns that may be shown or hidden, in named groups; first those of the main table."""
-    columns = [c for c in _columns(whole) if c.key not in ("run", "place", *FILTERS)]
-    main = [*whole["main"], DISTANCE]
-    found: dict[str, list[Column]] = {"Main scores": [c for c in columns if c.key in main]}
+    """Columns that may be shown or hidden, in named groups; not the first, which names the row."""
+    found: dict[str, list[Column]] = {title: [] for title in ("Run", "Main scores")}
     found |= {title: [] for title, _ in CHOICES}
-    for column in columns:
-        if column.key not in main:
+    for column in _columns(whole)[1:]:
+        if column.key in ("place", *FILTERS):
+            found["Run"].append(column)
+        elif column.key in (*whole["main"], DISTANCE):
+            found["Main scores"].append(column)
+        else:
             found[next(t for t, pattern in CHOICES if re.match(pattern, column.key))].append(column)
     return [(title, columns) for title, columns in found.items() if columns]
 

@@ -19,13 +19,14 @@ const CONFIG = {
   legend: {
     labelColor: "var(--ink)", titleColor: "var(--muted)", labelFontSize: 11, titleFontSize: 11,
     titleFontWeight: "normal", orient: "bottom", columns: 4, symbolStrokeWidth: 2, symbolOpacity: 1,
+    symbolBaseFillColor: "var(--ink)", symbolBaseStrokeColor: "var(--ink)",
   },
   title: { color: "var(--ink)", fontSize: 12, fontWeight: 600, anchor: "start" },
 };
 const VIEWS = new Map(); // element → its Vega view
 
 /** Draw a specification into an element, or say why there is nothing to draw. */
-async function draw(element, description, spec, choose) {
+async function draw(element, description, spec, clicked) {
   VIEWS.get(element)?.finalize();
   VIEWS.delete(element);
   element.removeAttribute("data-drawn");
@@ -46,10 +47,10 @@ async function draw(element, description, spec, choose) {
     };
     const { view } = await vegaEmbed(element, whole, options);
     VIEWS.set(element, view);
-    if (choose)
+    if (clicked)
       view.addEventListener("click", (_, item) => {
         const datum = item?.datum?.datum ?? item?.datum; // of the cells around near points
-        if (datum) choose(datum);
+        if (datum) clicked(datum);
       });
     element.setAttribute("role", "img");
     element.setAttribute("aria-label", description);
@@ -59,21 +60,30 @@ async function draw(element, description, spec, choose) {
 
 const escaped = (value) => String(value).replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 
-const narrow = () => matchMedia("(max-width: 40rem)").matches;
-
 // --- what runs look like ---------------------------------------------------------------------
 
 const trainedRuns = Object.keys(data.runs).filter((run) =>
   data.rows.some((row) => row.kind === "trained" && row.runs.includes(run)) || data.curves[run]?.loss);
 
 /** The values of a field over the trained runs, in the order of params.yaml: their place is their colour. */
-const valuesOf = (field) =>
-  field === "run" ? trainedRuns : [...new Set(trainedRuns.map((run) => data.runs[run].report[field]))];
+const valuesOf = (field) => [...new Set(trainedRuns.map((run) => data.runs[run].report[field]))];
 
-const colourOf = (field, value) => COLOURS[valuesOf(field).indexOf(value) % COLOURS.length] ?? GREY;
+const placeOf = (field, value) =>
+  field === "run" ? CHOSEN.get(value) ?? -1 : valuesOf(field).indexOf(value);
 
+/** Chosen runs → their place in the colours, which they keep as long as they are chosen. */
+const CHOSEN = new Map();
+function choose(runs) {
+  for (const run of [...CHOSEN.keys()]) if (!runs.includes(run)) CHOSEN.delete(run);
+  for (const run of runs) {
+    const taken = new Set(CHOSEN.values());
+    if (!CHOSEN.has(run)) CHOSEN.set(run, [...runs.keys()].find((place) => !taken.has(place)));
+  }
+}
+
+const colourOf = (field, value) => COLOURS[placeOf(field, value) % COLOURS.length] ?? GREY;
 const dashOf = (field, value) =>
-  DASHES[Math.floor(Math.max(0, valuesOf(field).indexOf(value)) / COLOURS.length) % DASHES.length];
+  DASHES[Math.floor(Math.max(0, placeOf(field, value)) / COLOURS.length) % DASHES.length];
 
 const whoIs = (row) => ({
   trained: row.method,
@@ -168,7 +178,7 @@ function differencesSpec(dataset) {
   const few = order.length <= (narrow() ? 5 : 9);
   const axis = { labelLimit: narrow() ? 90 : 160, domain: false, ticks: false, labelOverlap: "greedy" };
   const shade = { field: "size", type: "quantitative", legend: null,
-    scale: { domain: [0, Math.max(1, ...values.map((pair) => pair.size))], range: [0.15, 0.8] } };
+    scale: { domain: [0, Math.max(1, ...values.map((pair) => pair.size))], range: few ? [0.12, 0.5] : [0.2, 0.85], type: "sqrt" } };
   return {
     height: order.length * (few ? 28 : Math.max(7, Math.min(18, 560 / order.length))),
     data: { values },
@@ -252,7 +262,7 @@ function budgetSpec(points, cost, title) {
   const costs = points.map((point) => point[cost]);
   const wide = Math.max(...costs) > 20 * Math.min(...costs) && Math.min(...costs) > 0;
   const x = { field: cost, type: "quantitative", title,
-    scale: wide ? { type: "log" } : { zero: false }, axis: { format: cost === "images" ? "~s" : "~g", grid: false } };
+    scale: wide ? { type: "log", padding: 10 } : { zero: false, padding: 10 }, axis: { format: cost === "images" ? "~s" : "~g", grid: false } };
   const y = { field: "score", type: "quantitative", title: points.title, scale: { zero: false } };
   const frontier = [];
   for (const point of [...points].sort((a, b) => a[cost] - b[cost] || b.score - a.score))
@@ -303,7 +313,6 @@ function mapSpec(title, values, shown) {
     encoding: {
       x: { field: "x", ...axis },
       y: { field: "y", ...axis },
-      order: { field: "level", type: "quantitative" },
       color: { field: "shown", type: "nominal", title: null,
         scale: { domain: shown, range: shown.map((_, i) => (i < COLOURS.length ? COLOURS[i] : GREY)) },
         legend: { columns: narrow() ? 2 : 3, labelLimit: 120 } },
@@ -328,7 +337,7 @@ function studySpec(study, dataset) {
   const x = category
     ? { field: "place", type: "nominal", sort: study.categories, title: study.x_label,
         axis: { labelAngle: 0, labelLimit: 110 } }
-    : { field: "place", type: "quantitative", title: study.x_label, scale: { type: study.scale, zero: false },
+    : { field: "place", type: "quantitative", title: study.x_label, scale: study.scale === "linear" ? { zero: false, padding: 14 } : { type: study.scale, padding: 14 },
         axis: { values: [...new Set(values.map((value) => value.place))], grid: false } };
   const y = { field: "score", type: "quantitative", title: "top-1, %", scale: { zero: false } };
   const what = {

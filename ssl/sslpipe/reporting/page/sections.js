@@ -48,7 +48,7 @@ const picks = () => all("#curve-table input:checked").map((box) => box.value);
 const datasetsOfCurves = [...new Set(Object.values(data.curves).flatMap(Object.keys)
   .filter((key) => key.startsWith("knn_")).map((key) => key.slice("knn_".length)))];
 
-/** A box for each run in the table below the curves, with the look of its line. */
+/** A box for each run in the table above the curves, with the look of its line. */
 function makePicks() {
   const few = trainedRuns.length <= 8 ? trainedRuns : bestOfEachMethod();
   for (const row of all("#curve-table tbody tr")) {
@@ -90,11 +90,12 @@ function focusRun(run) {
 async function drawCurves() {
   const colour = chosen("curve-colour");
   const runs = picks();
+  choose(runs);
   for (const row of all("#curve-table tbody tr")) {
     const value = colour === "run" ? row.dataset.run : data.runs[row.dataset.run].report[colour];
     const path = find(".swatch path", row);
     path.setAttribute("d", "M0 6h26");
-    path.setAttribute("stroke", colourOf(colour, value));
+    path.setAttribute("stroke", runs.includes(row.dataset.run) ? colourOf(colour, value) : "none");
     path.setAttribute("stroke-dasharray", dashOf(colour, value).join(" "));
   }
   const panels = [
@@ -125,7 +126,7 @@ async function drawCurve(element, { key, title, unit, runs }, colour) {
   const levels = Object.keys(data.curves).filter((run) => !trainedRuns.includes(run))
     .flatMap((run) => measured(data.curves[run], key).slice(-1).map(([, value]) => ({ run, value: factor * value })));
   const empty = `${title}: ${runs.length ? "it was not measured" : "no run is chosen"}.`;
-  await draw(element, `${title} over epochs of ${runs.length} runs; the table below has the last values.`,
+  await draw(element, `${title} over epochs of ${runs.length} runs; the table above has the last values.`,
     lines.length ? curvesSpec({ title, lines, levels, restarts, unit, colour }) : empty,
     (point) => point.run in data.curves && openProvenance({ source: "history", run: point.run, key }));
 }
@@ -221,7 +222,7 @@ section(["map-dataset", "map-class"], async () => {
     const values = map.label.map((label, j) => ({
       x: map.runs[run].x[j], y: map.runs[run].y[j], row: map.row[j], name: className(map, label),
       shown: named.includes(label) ? className(map, label) : "others", level: named.includes(label) ? 1 : 0,
-    }));
+    })).sort((a, b) => a.level - b.level); // others below
     await draw(place.children[i], `Map of ${values.length} test images by the features of ${run}.`,
       mapSpec(run, values, shown), () => openProvenance({ source: "answers", run, dataset: chosen("map-dataset") }));
   }

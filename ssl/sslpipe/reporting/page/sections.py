@@ -10,6 +10,7 @@ import pandas as pd
 from sslpipe.reporting.leaderboard import Json, rows_of
 from sslpipe.reporting.page.confusion import confused
 from sslpipe.reporting.page.table import Cell, Column, Group, Row, Table
+from sslpipe.reporting.page.summary import names as some
 from sslpipe.reporting.page.words import DASH, counted, duration
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.settings import is_baseline
@@ -23,8 +24,8 @@ def shake_up_table(whole: Json) -> Table:
         Column("run", "run", numeric=False, source="run"),
         Column("public_top1", whole["legend"]["public_top1"]["heading"], source="score"),
         Column("private_top1", whole["legend"]["private_top1"]["heading"], source="score"),
-        Column("public_rank", "public place"),
-        Column("private_rank", "private place"),
+        Column("public_rank", "by public"),
+        Column("private_rank", "by private"),
         Column("move", "moves", "places won (+) or lost (−) on the private images"),
     ]
     groups = []
@@ -91,11 +92,11 @@ def curve_table(results: Results, whole: Json) -> Table:
             _whole(resumed),
         ]
         rows.append(Row(cells, run=run, kind="baseline" if is_baseline(made) else "trained"))
-    caption = "Runs in the curves above: their last values while training, on validation images."
+    caption = "Runs in the curves below: their last values while training, on validation images."
     return Table("curve-table", caption, columns, [Group(rows)])
 
 
-def confusion_table(results: Results, whole: Json) -> Table:
+def confusion_tables(results: Results, whole: Json) -> list[Table]:
     """The most confused pairs of the best run of each data set."""
     columns = [
         Column("true", "class", numeric=False),
@@ -103,7 +104,7 @@ def confusion_table(results: Results, whole: Json) -> Table:
         Column("images", "images", "test images of the class with this answer", source="answers"),
         Column("share", "share", "of the class's test images, percent", source="answers"),
     ]
-    groups = []
+    tables = []
     for dataset in whole["datasets"]:
         run = best_run(whole, dataset)
         if run is None or (dataset, run) not in results.predictions:
@@ -122,10 +123,13 @@ def confusion_table(results: Results, whole: Json) -> Table:
             )
             for pair in confused(answers["label"], answers["probe"])
         ]
-        note = f"linear probe of {run}" + ("" if rows else ": every answer is right")
-        groups.append(Group(rows, dataset, note, dataset))
-    caption = "Classes taken for one another most often by the best run by validation."
-    return Table("confusion-table", caption, columns, groups)
+        caption = (
+            f"{dataset}: classes taken for one another most often by the linear probe of {run}, the "
+            f"best run by validation{'' if rows else '; every answer is right'}."
+        )
+        groups = [Group(rows, dataset=dataset)]
+        tables.append(Table(f"confusion-{dataset}", caption, columns, groups))
+    return tables
 
 
 def dataset_table(results: Results, whole: Json) -> Table:
@@ -210,7 +214,7 @@ def version_table(whole: Json) -> Table:
             [
                 Cell(counted(len(names), "run")),
                 *(Cell(dict(versions).get(key, DASH)) for key in libraries),
-                Cell(", ".join(names)),
+                Cell(some(names)),
             ]
         )
         for versions, names in runs.items()

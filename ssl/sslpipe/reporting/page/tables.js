@@ -7,23 +7,24 @@ function makeNumbersButtons(open) {
     for (const row of all("tbody tr:not(.group)", table)) {
       [...row.cells].forEach((cell, i) => {
         const { source, key } = sources[i] ?? {};
-        const text = find("span", cell)?.textContent;
-        if (!source || !text || text === DASH || (source === "run" && !row.dataset.run)) return;
-        find("span", cell).replaceWith(numberButton(text, { source, key }));
+        const span = find("span", cell);
+        const known = span && span.textContent !== DASH;
+        if (!source || !known || (source === "run" && !row.dataset.run)) return;
+        span.replaceWith(numberButton(span.childNodes, { source, key }));
       });
     }
     rove(table);
   }
   for (const span of all("span[data-source]"))
-    span.replaceWith(numberButton(span.textContent, span.dataset));
+    span.replaceWith(numberButton(span.childNodes, span.dataset));
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button.from");
     if (button) open(whereFrom(button));
   });
 }
 
-const numberButton = (text, from) => {
-  const button = make("button", { type: "button", className: "from" }, text);
+const numberButton = (content, from) => {
+  const button = make("button", { type: "button", className: "from" }, ...content);
   Object.assign(button.dataset, from);
   return button;
 };
@@ -148,9 +149,19 @@ function makeFilters() {
   form.addEventListener("change", apply);
   form.addEventListener("reset", () => setTimeout(apply));
   find("#columns").addEventListener("change", ({ target }) => {
-    const column = all("thead th", table).findIndex((th) => th.dataset.key === target.value);
-    for (const row of table.rows) row.cells[column]?.classList.toggle("off", !target.checked);
+    showColumn(table, target.value, target.checked);
     reachable(table);
   });
+  if (narrow())
+    for (const box of all("#columns input"))
+      if (["method", "backbone", "corpus"].includes(box.value)) {
+        box.checked = false; // the run's name says it, and scores come first
+        showColumn(table, box.value, false);
+      }
   apply();
+}
+
+function showColumn(table, key, shown) {
+  const column = all("thead th", table).findIndex((th) => th.dataset.key === key);
+  for (const row of table.rows) row.cells[column]?.classList.toggle("off", !shown);
 }

@@ -45,6 +45,8 @@ const file = (name, names) => data.files[name].replace(/{(\w+)}/g, (_, key) => n
 /** The setting that a run belongs to on a data set. */
 const settingOf = (dataset, run) => rowsOf(dataset).find((row) => row.runs.includes(run));
 
+const narrow = () => matchMedia("(max-width: 40rem)").matches;
+
 function fill(select, options, chosen) {
   select.replaceChildren(...options.map(([value, text]) => make("option", { value }, text)));
   if (options.some(([value]) => value === chosen)) select.value = chosen;

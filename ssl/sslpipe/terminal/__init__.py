@@ -1,0 +1,1 @@
+"""What the experiment says, in the terminal. Reads files under reports/, writes none."""

@@ -1,0 +1,96 @@
+"""Aligned tables and lines: coloured on a terminal, plain text in a pipe."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+PIPE_WIDTH = 1000
+"""Columns where no terminal sets a limit: a row is a line, for grep and awk."""
+GAP = 2
+NARROWEST = 6
+"""Of a folded column."""
+BEST, FAINT, TITLE, WARNING = "bold green", "dim", "bold", "yellow"
+
+Cell = str | Text
+
+
+@dataclass(frozen=True)
+class Column:
+    """Cells below a heading. dropped: where a table is too wide, the columns with the highest
+    numbers go first; None stays and is folded if need be."""
+
+    heading: str
+    cells: Sequence[Cell]
+    right: bool = False
+    dropped: int | None = None
+
+
+def stdout() -> Console:
+    """On the standard output as it is now. rich colours terminals only and heeds NO_COLOR and TERM."""
+    unlimited = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(
+        highlight=False, markup=False, emoji=False, width=PIPE_WIDTH if unlimited else None
+    )
+
+
+def print_table(console: Console, columns: Sequence[Column]) -> None:
+    """As many of the columns as the console is wide for; the others are named below."""
+    shown, hidden = list(columns), []
+    while _width(console, shown) > console.width:
+        droppable = [column for column in shown if column.dropped is not None]
+        if not droppable:
+            break
+        hidden.append(max(droppable, key=lambda column: column.dropped))
+        shown.remove(hidden[-1])
+    console.print(_table(shown))
+    if hidden:
+        names = ", ".join(column.heading for column in columns if column in hidden)
+        console.print(Text(f"Too wide for this terminal: {names}", style=FAINT))
+
+
+def print_pairs(console: Console, pairs: Mapping[str, Cell]) -> None:
+    """Labels and what they label, long texts folded beside their label."""
+    table = Table.grid(padding=(0, GAP, 0, 0))
+    table.add_column(style=FAINT, no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, text in pairs.items():
+        table.add_row(label, text)
+    console.print(Padding(table, (0, 0, 0, GAP)))
+
+
+def print_title(console: Console, text: str, more: str = "") -> None:
+    """A line in bold after an empty one."""
+    console.print()
+    console.print(Text.assemble((text, TITLE), (f"  {more}" if more else "", FAINT)))
+
+
+def _table(columns: Sequence[Column]) -> Table:
+    table = Table(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0),
+        header_style=TITLE,
+    )  # fmt: skip
+    for column in columns:
+        table.add_column(
+            column.heading,
+            justify="right" if column.right else "left",
+            no_wrap=column.right,
+            overflow="fold",
+            min_width=NARROWEST,
+        )
+    for row in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*row)
+    return table
+
+
+def _width(console: Console, columns: Sequence[Column]) -> int:
+    unlimited = console.options.update_width(PIPE_WIDTH)
+    return console.measure(_table(columns), options=unlimited).maximum
