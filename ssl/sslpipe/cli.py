@@ -75,8 +75,31 @@ def _parser() -> argparse.ArgumentParser:
             stage.add_argument(argument)
         stage.set_defaults(function=_stage, stage=name, arguments=arguments)
 
-    show = commands.add_parser("show", help="print the leaderboard")
+    show = commands.add_parser("show", help="print the leaderboard, or all that is known of a run")
+    show.add_argument("run", nargs="?")
     show.set_defaults(function=_show)
+
+    compare = commands.add_parser(
+        "compare", help="set two runs side by side: settings, scores, cost, and what follows"
+    )
+    compare.add_argument("run")
+    compare.add_argument("other")
+    compare.add_argument(
+        "--alone", action="store_true", help="without the runs that repeat them with other seeds"
+    )
+    compare.set_defaults(function=_compare)
+
+    report = commands.add_parser(
+        "report", help="make all of the report of what there is, of a half-finished experiment too"
+    )
+    report.set_defaults(function=_stage, stage="report", arguments=[])
+
+    export = commands.add_parser(
+        "export", help="write a run's weights for torchvision and timm, with a model card"
+    )
+    export.add_argument("run")
+    export.add_argument("--to", type=Path, metavar="FOLDER", help="instead of exports/RUN")
+    export.set_defaults(function=_export)
 
     check = commands.add_parser("check", help="check params.yaml, or another file of its kind")
     check.add_argument("path", nargs="?", type=Path, default=PARAMS)
@@ -107,11 +130,31 @@ def _interrupt(number: int, _: object) -> None:
     raise Interrupted(number)
 
 
-def _show(_: argparse.Namespace) -> None:
-    from sslpipe.params import load
-    from sslpipe.stages import leaderboard
+def _show(options: argparse.Namespace) -> None:
+    if options.run is None:
+        from sslpipe.terminal.leaderboard import print_leaderboard, read_leaderboard
 
-    print(leaderboard.as_text(load(PARAMS), Layout()))
+        print_leaderboard(read_leaderboard(Layout()))
+        return
+    from sslpipe.params import load
+    from sslpipe.terminal.show import print_run
+
+    print_run(load(PARAMS), Layout(), options.run)
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from sslpipe.params import load
+    from sslpipe.terminal.compare import print_comparison
+
+    print_comparison(load(PARAMS), Layout(), options.run, options.other, alone=options.alone)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from sslpipe.params import load
+    from sslpipe.stages import export
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    export.run(load(PARAMS), Layout(), options.run, options.to)
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -54,15 +54,14 @@ def value_in_words(value: Any) -> str:
 
 
 def in_short(made: Made) -> str:
-    """`moco, resnet18 at 32 px, corpus base, seed 0`."""
-    parameters = made["parameters"]
-    network = f"{made['backbone']} at {parameters['image_size']} px"
+    """`moco, resnet18 at 32 px, corpus base`."""
+    size = made["parameters"]["image_size"]
     if made["backbone"] == "pixels":
-        return f"raw pixels of images of {parameters['image_size']} px"
+        return f"raw pixels of images of {size} px"
+    network = f"{made['backbone']} at {size} px"
     if not made["trained"]:
-        return f"{network}, not trained, seed {parameters['pretrain']['seed']}"
-    seed = parameters["pretrain"]["seed"]
-    return f"{made['method']}, {network}, corpus {made['corpus']}, seed {seed}"
+        return f"{network}, not trained"
+    return f"{made['method']}, {network}, corpus {made['corpus']}"
 
 
 def cost(made: Made) -> dict[str, str]:

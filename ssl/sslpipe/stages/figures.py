@@ -6,7 +6,6 @@ from sslpipe.files import write_bytes
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import say
-from sslpipe.reporting.chosen import trained
 from sslpipe.reporting.figures.budget import budget_figure
 from sslpipe.reporting.figures.confusion import confusion_figure
 from sslpipe.reporting.figures.feature_map import feature_map_figure
@@ -15,24 +14,25 @@ from sslpipe.reporting.figures.probe_grid import probe_grid_figure
 from sslpipe.reporting.figures.style import save
 from sslpipe.reporting.figures.training import accuracy_figure, loss_figure
 from sslpipe.reporting.results import Results
+from sslpipe.reporting.scored import Scored
 
 
 def run(params: Params, layout: Layout) -> None:
     """Of what there is: a run that has not finished is left out."""
     results = Results(params, layout)
-    groups = trained(results)
+    scored = Scored(results)
     methods = {name: made["method"] for name, made in results.pretrain.items()}
     histories = {run: table for run, table in results.history.items() if run in methods}
     curves = {run: table for run, table in histories.items() if results.pretrain[run]["trained"]}
     untrained = {run: table for run, table in histories.items() if run not in curves}
     drawn = {
-        "accuracy": accuracy_figure(curves, groups, results.datasets, untrained),
-        "loss": loss_figure(curves, groups, methods),
-        "budget": budget_figure(results),
-        "knn_k": knn_k_figure(results),
-        "probe_grid": probe_grid_figure(results),
-        "feature_map": feature_map_figure(results),
-        "confusion": confusion_figure(results),
+        "accuracy": accuracy_figure(curves, scored.trained, results.datasets, untrained),
+        "loss": loss_figure(curves, scored.trained, methods),
+        "budget": budget_figure(scored),
+        "knn_k": knn_k_figure(scored),
+        "probe_grid": probe_grid_figure(scored),
+        "feature_map": feature_map_figure(scored),
+        "confusion": confusion_figure(scored),
     }
     for name, figure in drawn.items():
         stem = layout.figure(name, "png").with_suffix("")

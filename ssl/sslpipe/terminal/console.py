@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -29,7 +28,7 @@ class Column:
     numbers go first; None stays and is folded if need be."""
 
     heading: str
-    cells: Sequence[Cell]
+    cells: list[Cell]
     right: bool = False
     dropped: int | None = None
 
@@ -57,14 +56,32 @@ def print_table(console: Console, columns: Sequence[Column]) -> None:
         console.print(Text(f"Too wide for this terminal: {names}", style=FAINT))
 
 
+def print_side_by_side(console: Console, labels: Column, columns: Sequence[Column]) -> None:
+    """As many of the columns as fit beside the labels, then the others in further tables."""
+    left = list(columns)
+    while left:
+        fitting = next(
+            (
+                n
+                for n in range(len(left), 1, -1)
+                if _width(console, [labels, *left[:n]]) <= console.width
+            ),
+            1,
+        )
+        console.print(_table([labels, *left[:fitting]]))
+        left = left[fitting:]
+        if left:
+            console.print()
+
+
 def print_pairs(console: Console, pairs: Mapping[str, Cell]) -> None:
     """Labels and what they label, long texts folded beside their label."""
     table = Table.grid(padding=(0, GAP, 0, 0))
     table.add_column(style=FAINT, no_wrap=True)
     table.add_column(overflow="fold")
     for label, text in pairs.items():
-        table.add_row(label, text)
-    console.print(Padding(table, (0, 0, 0, GAP)))
+        table.add_row(" " * GAP + label, text)
+    console.print(table)
 
 
 def print_title(console: Console, text: str, more: str = "") -> None:

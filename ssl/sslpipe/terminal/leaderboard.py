@@ -26,7 +26,7 @@ from sslpipe.terminal.console import (
 NEEDED = ("made_by", "legend", "main", "datasets", "rows", "comparisons", "missing")
 # Columns besides the main scores, and how early each is dropped on a narrow terminal.
 WHAT = {"method": 5, "backbone": 6, "corpus": 7}
-TUNED = {"finetune_public_top1": 2}
+TUNED = {"finetune_top1": 2}
 SPEEDS = {"train_seconds": 3, "images_per_s": 8}
 DISTANCE = 4
 MAIN = {"knn_top1": 1}
@@ -84,7 +84,9 @@ def _numbers(whole: Json, rows: Sequence[Row], key: str) -> Column:
     """The best trained value stands out."""
     words = whole["legend"][key]
     values = {row["run"]: value for row in rows if (value := _value(row, key)) is not None}
-    trained = [values[row["run"]] for row in rows if row["kind"] == "trained" if row["run"] in values]
+    trained = [
+        values[row["run"]] for row in rows if row["kind"] == "trained" if row["run"] in values
+    ]
     best = (min if key == "train_seconds" else max)(trained, default=None)
     cells = [
         Text(in_words(row, key, words["kind"]), style=BEST)

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sslpipe.reporting.chosen import baselines, mean_score, trained
 from sslpipe.reporting.figures.labels import Labels
 from sslpipe.reporting.figures.layout import baseline_handles, legend, panels, say_only
 from sslpipe.reporting.figures.style import (
@@ -23,7 +22,7 @@ from sslpipe.reporting.figures.style import (
 )
 from sslpipe.reporting.figures.ticks import PERCENT, logarithmic
 from sslpipe.reporting.leaderboard import speeds
-from sslpipe.reporting.results import Results
+from sslpipe.reporting.scored import Scored
 
 COSTS = {
     "device_hours": "training time × devices (hours)",
@@ -40,26 +39,25 @@ class Point:
     score: float
 
 
-def budget_figure(results: Results) -> Figure:
+def budget_figure(scored: Scored) -> Figure:
     """Mean probe top-1 of each setting, a row for each kind of cost, a column for each data set.
 
     The steps are the Pareto front: the best score for at most that cost.
     """
-    names = results.datasets
-    methods = list(dict.fromkeys(results.pretrain[s.name]["method"] for s in trained(results)))
+    names = scored.datasets
     styles = {
         method: {"color": COLOURS[i % 10], "marker": MARKERS[i % len(MARKERS)]}
-        for i, method in enumerate(methods)
+        for i, method in enumerate(scored.methods)
     }
-    bases = baselines(results)
+    bases = scored.baselines
     with look():
         figure, grid = panels(len(COSTS), len(names))
         for row, (cost, title) in zip(grid, COSTS.items(), strict=True):
             for panel, name in zip(row, names, strict=True):
                 panel.set_title(name if cost == next(iter(COSTS)) else "")
                 panel.set_xlabel(title)
-                levels = [mean_score(results, name, s, "probe_top1") for s in bases]
-                _panel(panel, points(results, name, cost), levels, styles)
+                levels = [scored.mean(name, s, "probe_top1") for s in bases]
+                _panel(panel, points(scored, name, cost), levels, styles)
             row[0].set_ylabel("linear probe top-1 (test, %)")
         handles = [
             Line2D([], [], linestyle="", markersize=7, label=method, **style)
@@ -72,14 +70,15 @@ def budget_figure(results: Results) -> Figure:
     return figure
 
 
-def points(results: Results, dataset: str, cost: str) -> list[Point]:
+def points(scored: Scored, dataset: str, cost: str) -> list[Point]:
     """Of the trained settings that have both a score here and a cost above 0."""
     found = []
-    for setting in trained(results):
-        made = [results.pretrain[run] for run in setting.runs]
-        spent, score = speeds(made)[cost], mean_score(results, dataset, setting, "probe_top1")
-        if spent and score is not None:
-            found.append(Point(setting.name, made[0]["method"], spent, score))
+    for method, settings in scored.methods.items():
+        for setting in settings:
+            spent = speeds([scored.results.pretrain[run] for run in setting.runs])[cost]
+            score = scored.mean(dataset, setting, "probe_top1")
+            if spent and score is not None:
+                found.append(Point(setting.name, method, spent, score))
     return found
 
 

@@ -10,10 +10,10 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from sslpipe.reporting.chosen import best, trained
-from sslpipe.reporting.figures.layout import cut, panels, say_only
+from sslpipe.reporting.figures.layout import cut, label_distances, panels, say_only
 from sslpipe.reporting.figures.style import look
-from sslpipe.reporting.results import Results
+from sslpipe.reporting.results import Results, read_arrays
+from sslpipe.reporting.scored import Scored
 
 MOST = 25  # classes that are all shown
 SHOWN = 20  # of more
@@ -24,15 +24,17 @@ BAR = 0.15
 TICKS = (0, 1, 5, 10, 20, 40, 60, 80, 100)  # of a scale that shows small shares apart
 
 
-def confusion_figure(results: Results) -> Figure:
+def confusion_figure(scored: Scored) -> Figure:
     """Of each data set the best trained setting by validation, all of its runs together: the share
     of a class's test images (row) that the probe takes for a class (column)."""
-    names = results.datasets
-    shown = {name: _shown(results, name) for name in names}
-    longest = max((len(label) for _, _, labels in shown.values() for label in labels), default=0)
+    names = scored.datasets
+    shown = {name: _shown(scored, name) for name in names}
+    lengths = [len(label) for _, _, labels in shown.values() for label in labels]
+    longest = min(max(lengths, default=0), LABEL)
     with look():
         figure, (row,) = panels(1, len(names), size=(SIDE, SIDE), gap=(0.7 + 0.075 * longest, 0))
         for panel, name in zip(row, names, strict=True):
+            label_distances(panel, *([0.3 + 0.065 * longest] * 2), (SIDE, SIDE))
             title, shares, labels = shown[name]
             panel.set_title(f"{name}{title}", fontsize=10.5)
             if labels:
@@ -72,15 +74,11 @@ def most_confused(shares: np.ndarray, number: int) -> np.ndarray:
     return np.sort(list(chosen)[:number])
 
 
-def _shown(results: Results, dataset: str) -> tuple[str, np.ndarray, list[str]]:
+def _shown(scored: Scored, dataset: str) -> tuple[str, np.ndarray, list[str]]:
     """What to add to the title, shares and class names; no names where nothing is known."""
-    chosen = best(results, dataset, trained(results))
-    answers = [
-        results.predictions[dataset, run]
-        for run in (chosen.runs if chosen else ())
-        if (dataset, run) in results.predictions
-    ]
-    features = results.features.get((dataset, chosen.name)) if chosen else None
+    chosen = scored.best(dataset, scored.trained)
+    answers = _answers(scored.results, dataset, chosen.runs) if chosen else []
+    features = scored.results.features.get((dataset, chosen.name)) if chosen else None
     if not answers or features is None:
         return "", np.zeros((0, 0)), []
     classes = features["classes"]
@@ -94,6 +92,12 @@ def _shown(results: Results, dataset: str) -> tuple[str, np.ndarray, list[str]]:
         title += f"\nthe {len(some)} of {len(classes)} classes in the most confused pairs"
         return title, shares[np.ix_(some, some)], [classes[i] for i in some]
     return title, shares, list(classes)
+
+
+def _answers(results: Results, dataset: str, runs: Sequence[str]) -> list[dict[str, np.ndarray]]:
+    """Of these runs alone: reading those of all takes longer than drawing the figure."""
+    paths = [results.layout.predictions(run, dataset) for run in runs]
+    return [read_arrays(path) for path in paths if path.exists()]
 
 
 def _draw(panel: Axes, shares: np.ndarray, labels: Sequence[str]) -> QuadMesh:

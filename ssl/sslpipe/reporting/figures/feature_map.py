@@ -11,10 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sslpipe.reporting.chosen import best, trained, untrained
 from sslpipe.reporting.figures.layout import cut, panels, say_only
 from sslpipe.reporting.figures.style import COLOURS, look
-from sslpipe.reporting.results import Results
+from sslpipe.reporting.scored import Scored
 
 NAMED = 20  # classes
 LABEL = 24  # characters
@@ -22,20 +21,20 @@ DOT = 4.0  # points
 SIZE = (4.0, 4.0)
 
 
-def feature_map_figure(results: Results) -> Figure:
+def feature_map_figure(scored: Scored) -> Figure:
     """The map of validation images (t-SNE) of the best trained setting (its first run), and below it
     that of an untrained encoder: a column for each data set, a colour for each class."""
-    chosen = {name: best(results, name, trained(results)) for name in results.datasets}
-    before = {name: untrained(results, name, chosen[name]) for name in results.datasets}
+    chosen = {name: scored.best(name, scored.trained) for name in scored.datasets}
+    before = {name: scored.untrained(name, chosen[name]) for name in scored.datasets}
     rows = [("trained", chosen)]
     if any(before.values()):
         rows.append(("untrained", before))
     with look():
-        figure, grid = panels(len(rows), len(results.datasets), size=SIZE, gap=(0.4, 0.7))
+        figure, grid = panels(len(rows), len(scored.datasets), size=SIZE, gap=(0.4, 0.7))
         for row, (kind, settings) in zip(grid, rows, strict=True):
-            for panel, name in zip(row, results.datasets, strict=True):
+            for panel, name in zip(row, scored.datasets, strict=True):
                 setting = settings[name]
-                features = results.features.get((name, setting.name)) if setting else None
+                features = scored.results.features.get((name, setting.name)) if setting else None
                 if features is None:
                     say_only(panel, f"no {kind} encoder has been scored")
                     panel.set_title(name)
@@ -45,9 +44,11 @@ def feature_map_figure(results: Results) -> Figure:
                 panel.set_title(f"{name}: {setting.name}{many}", fontsize=10.5)
                 _draw(panel, features["map"], len(classes))
             row[0].set_ylabel(kind)
-        for panel, name in zip(grid[-1], results.datasets, strict=True):
+        for panel, name in zip(grid[-1], scored.datasets, strict=True):
             known = [
-                results.features.get((name, s.name)) for s in (chosen[name], before[name]) if s
+                scored.results.features.get((name, s.name))
+                for s in (chosen[name], before[name])
+                if s
             ]
             _legend(panel, next((f["classes"] for f in known if f), []))
     return figure

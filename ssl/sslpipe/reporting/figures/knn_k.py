@@ -6,7 +6,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sslpipe.reporting.chosen import baselines, mean_score, trained
 from sslpipe.reporting.figures.layout import (
     baseline_handles,
     legend,
@@ -16,32 +15,32 @@ from sslpipe.reporting.figures.layout import (
 )
 from sslpipe.reporting.figures.style import GREY, baseline_style, look, styles_of
 from sslpipe.reporting.figures.ticks import PERCENT, decimal_ticks, ticks_at
-from sslpipe.reporting.results import Results
+from sslpipe.reporting.scored import Scored
 from sslpipe.reporting.settings import Setting
 
 STUDIED = {"color": GREY, "linewidth": 1.0, "linestyle": "-", "alpha": 0.6}
 
 
-def knn_k_figure(results: Results) -> Figure:
+def knn_k_figure(scored: Scored) -> Figure:
     """k-NN top-1 on the test images over k, a panel for each data set, a line for each setting (its
     mean over seeds). The k of all other tables and figures is marked."""
-    groups, bases = trained(results), baselines(results)
+    groups, bases = scored.trained, scored.baselines
     styles = styles_of(groups)
-    studied = results.params.evaluate.knn.k
+    studied = scored.results.params.evaluate.knn.k
     drawn: set[str] = set()
     with look():
-        figure, (row,) = panels(1, len(results.datasets))
-        for panel, name in zip(row, results.datasets, strict=True):
+        figure, (row,) = panels(1, len(scored.datasets))
+        for panel, name in zip(row, scored.datasets, strict=True):
             panel.set_title(name)
             panel.set_xlabel("number of neighbours k")
             for setting in groups:
-                curve = over_k(results, name, setting)
+                curve = over_k(scored, name, setting)
                 if curve:
                     style = styles[setting.name]
                     panel.plot(*_sides(curve), linewidth=1.8, markersize=4, **style)
                     drawn |= set(setting.runs)
             for i, setting in enumerate(bases):
-                curve = over_k(results, name, setting)
+                curve = over_k(scored, name, setting)
                 if curve:
                     panel.plot(*_sides(curve), **baseline_style(i), gid="baseline")
             _finish(panel, studied)
@@ -53,11 +52,11 @@ def knn_k_figure(results: Results) -> Figure:
     return figure
 
 
-def over_k(results: Results, dataset: str, setting: Setting) -> dict[int, float]:
+def over_k(scored: Scored, dataset: str, setting: Setting) -> dict[int, float]:
     """k → mean top-1, of the numbers of neighbours that were asked for and could be answered."""
-    knn = results.params.evaluate.knn
+    knn = scored.results.params.evaluate.knn
     keys = {knn.k: "knn_top1"} | {k: f"knn_{k}_top1" for k in knn.also_k}
-    values = {k: mean_score(results, dataset, setting, keys[k]) for k in sorted(keys)}
+    values = {k: scored.mean(dataset, setting, keys[k]) for k in sorted(keys)}
     return {k: value for k, value in values.items() if value is not None}
 
 

@@ -18,6 +18,7 @@ from sslpipe.reporting.settings import Setting
 
 PANEL = (4.0, 2.9)  # inches, the axes alone; so are the following
 GAP = (0.75, 0.8)  # between columns, between rows
+NAMES = (0.42, 0.32)  # of the vertical and the horizontal axis, from the panel
 LEGEND_WIDTH = 3.1  # a column
 LEGEND_LINE = 30  # characters
 LEGEND_LINES = 11  # beside a row of panels; longer legends stand below them
@@ -34,7 +35,8 @@ def panels(
     """A figure and its panels (rows, columns), sizes in inches; options: of `Figure.subplots`.
 
     The panels fill the figure to its edges: labels and legends stand outside of it, where `save`
-    finds them. So no layout has to be solved for, which takes seconds for a dozen panels.
+    finds them. So no layout has to be solved for, which takes seconds for a dozen panels; nor have
+    the axes' names, which stand at a fixed distance.
     """
     width = columns * size[0] + (columns - 1) * gap[0]
     height = rows * size[1] + (rows - 1) * gap[1]
@@ -47,7 +49,14 @@ def panels(
     for panel in axes.flat:
         panel.tick_params(labelbottom=True)  # also where the panel below shares its axis
         panel.spines[["top", "right"]].set_visible(False)
+        label_distances(panel, *NAMES, size)
     return figure, axes
+
+
+def label_distances(panel: Axes, left: float, below: float, size: tuple[float, float]) -> None:
+    """Place the names of a panel's axes, in inches from its edges."""
+    panel.yaxis.set_label_coords(-left / size[0], 0.5)
+    panel.xaxis.set_label_coords(0.5, -below / size[1])
 
 
 def legend(figure: Figure, handles: Sequence[Line2D], **options: Any) -> Legend | None:

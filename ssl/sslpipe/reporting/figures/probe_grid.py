@@ -10,27 +10,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from sslpipe.reporting.chosen import best, trained
 from sslpipe.reporting.figures.layout import PANEL, panels, say_only
 from sslpipe.reporting.figures.style import look
-from sslpipe.reporting.results import Results
+from sslpipe.reporting.scored import Scored
 
 MOST_WRITTEN = 80  # cells that hold their number; more get a bar of colours
 CHOSEN = {"fill": False, "edgecolor": "#d55e00", "linewidth": 3}
 
 
-def probe_grid_figure(results: Results) -> Figure:
+def probe_grid_figure(scored: Scored) -> Figure:
     """Validation top-1 over learning rate × weight decay, of the best setting (its first run) of
     each method: a row of panels for each method, a column for each data set."""
-    groups = trained(results)
-    methods = list(dict.fromkeys(results.pretrain[s.name]["method"] for s in groups)) or [""]
+    results, methods = scored.results, scored.methods or {"": []}
     with look():
         size = (PANEL[0], 2.1)
-        figure, grid = panels(len(methods), len(results.datasets), size=size, gap=(1.0, 1.15))
-        for row, method in zip(grid, methods, strict=True):
-            of_method = [s for s in groups if results.pretrain[s.name]["method"] == method]
-            for panel, name in zip(row, results.datasets, strict=True):
-                chosen = best(results, name, of_method)
+        figure, grid = panels(len(methods), len(scored.datasets), size=size, gap=(1.0, 1.15))
+        for row, (method, settings) in zip(grid, methods.items(), strict=True):
+            for panel, name in zip(row, scored.datasets, strict=True):
+                chosen = scored.best(name, settings)
                 features = results.features.get((name, chosen.name)) if chosen else None
                 panel.set_title(name)
                 if features is None:

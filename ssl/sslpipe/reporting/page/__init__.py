@@ -105,7 +105,7 @@ def page_content(results: Results, whole: Json, claims: Mapping[str, Any] | None
 
 
 def _claims_count(cards: list[dict[str, Any]]) -> str:
-    """"Of 11 claims 3 hold, 2 do not hold; of 6 there is not enough data."."""
+    """ "Of 11 claims 3 hold, 2 do not hold; of 6 there is not enough data."."""
     of = {status: sum(card["status"] == status for card in cards) for status in
           ("holds", "does not hold", "not enough data")}  # fmt: skip
     return (

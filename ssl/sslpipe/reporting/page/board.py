@@ -67,10 +67,16 @@ def _columns(whole: Json) -> list[Column]:
     known |= {key for row in whole["rows"] for key in whole["legend"] if row.get(key) is not None}
     columns = [
         Column("run", "run", numeric=False, source="run"),
-        Column("place", "place", "rank among the trained settings by public top-1"),
+        Column("place", "place", "rank among the trained settings by public top-1", source="place"),
         *(Column(key, key, numeric=False) for key in FILTERS),
         Column("epochs", "epochs", "epochs of pretraining", source="training", shown=False),
-        Column("seeds", "seeds", "runs that differ in nothing but their seed", shown=False),
+        Column(
+            "seeds",
+            "seeds",
+            "runs that differ in nothing but their seed",
+            source="run",
+            shown=False,
+        ),
     ]
     main, others, speeds = [], [], []
     for key, words in whole["legend"].items():

@@ -24,9 +24,7 @@ def confused(labels: np.ndarray, answers: np.ndarray, most: int = MOST_PAIRS) ->
     labels, answers (M,) int of test images; an answer below 0 is none.
     """
     wrong = (labels != answers) & (answers >= 0)
-    pairs, counts = np.unique(
-        np.stack([labels[wrong], answers[wrong]]), axis=1, return_counts=True
-    )
+    pairs, counts = np.unique(np.stack([labels[wrong], answers[wrong]]), axis=1, return_counts=True)
     sizes = np.bincount(labels)
     found = [
         Confused(int(true), int(answered), int(count), float(count / sizes[true]))

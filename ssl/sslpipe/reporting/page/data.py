@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pandas as pd
 
 from sslpipe.layout import Layout
-from sslpipe.reporting.leaderboard import Json, Row, rows_of, speeds
-from sslpipe.reporting.page.sections import best_by_validation, class_names
+from sslpipe.reporting.leaderboard import Json, Row, speeds
+from sslpipe.reporting.page.sections import class_names
 from sslpipe.reporting.page.words import flat, rounded
 from sslpipe.reporting.results import Results
+from sslpipe.reporting.scored import Scored
 from sslpipe.reporting.settings import flat as flat_parameters
 
 WHAT = ("dataset", "run", "runs", "seeds", "kind", "method", "backbone", "corpus", "epochs")
@@ -33,7 +33,7 @@ def client_data(results: Results, whole: Json) -> Json:
         **_runs(whole),
         "curves": {run: _curve(table, results) for run, table in results.history.items()},
         "grids": _grids(results, whole),
-        "maps": {name: found for name in whole["datasets"] if (found := _maps(results, whole, name))},
+        "maps": {name: found for name in whole["datasets"] if (found := _maps(results, name))},
     }
 
 
@@ -137,9 +137,9 @@ def _grids(results: Results, whole: Json) -> Json:
     }
 
 
-def _maps(results: Results, whole: Json, dataset: str) -> Json:
+def _maps(results: Results, dataset: str) -> Json:
     """The places of the same test images for some runs; rows and labels are the same for all."""
-    chosen = [run for run in mapped_runs(whole, dataset) if (dataset, run) in results.features]
+    chosen = [run for run in mapped_runs(results, dataset) if (dataset, run) in results.features]
     if not chosen:
         return {}
     maps = {run: results.features[dataset, run]["map"] for run in chosen}
@@ -153,12 +153,11 @@ def _maps(results: Results, whole: Json, dataset: str) -> Json:
     }
 
 
-def mapped_runs(whole: Json, dataset: str) -> Iterator[str]:
-    """The best run by validation of each method, and of the untrained encoders."""
-    rows = [row for row in rows_of(whole, dataset) if row["kind"] != "chance"]
-    by_method: dict[str, list[str]] = {}
-    for row in rows:
-        if row["backbone"] != "pixels":
-            by_method.setdefault(row["method"], []).extend(row["runs"])
-    for runs in by_method.values():
-        yield best_by_validation(whole, dataset, runs)
+def mapped_runs(results: Results, dataset: str) -> Iterator[str]:
+    """The first run of the best setting by validation of each method, and an untrained encoder."""
+    scored = Scored(results)
+    for some in scored.methods.values():
+        if best := scored.best(dataset, some):
+            yield best.name
+    if untrained := scored.untrained(dataset, scored.best(dataset, scored.trained)):
+        yield untrained.name

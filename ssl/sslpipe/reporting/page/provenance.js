@@ -50,6 +50,17 @@ const PROVENANCE = {
     ];
   },
 
+  place({ dataset, run }) {
+    const [, ...parts] = PROVENANCE.score({ dataset, run, key: "public_top1" });
+    const { moves } = data.shake_up[dataset];
+    const its = moves.find((move) => move.run === run);
+    const places = terms([
+      ["by public top-1", `${its.public_rank} of ${moves.length} trained settings`],
+      ["by private top-1", `${its.private_rank} of ${moves.length}`],
+    ]);
+    return [`Place of ${run} on ${dataset}`, places, ...parts];
+  },
+
   difference({ dataset, run, rival }) {
     const found = differenceOf(dataset, run, rival);
     const one = rowOf(dataset, run);
@@ -150,12 +161,14 @@ const PROVENANCE = {
   },
 
   answers({ dataset, run }) {
+    const { runs } = rowOf(dataset, run);
     return [
       `Answers of ${run} on ${dataset}`,
       make("p", {}, "Counted over the linear probe's answers to all test images."),
-      sources([file("predictions", { dataset, run }), file("features", { dataset, run })]),
+      sources(runs.flatMap((one) => [
+        file("predictions", { dataset, run: one }), file("features", { dataset, run: one })])),
       aboutDataset(dataset),
-      ...aboutRuns([run]),
+      ...aboutRuns(runs),
       aboutEvaluation(),
     ];
   },
@@ -179,9 +192,18 @@ const terms = (pairs) =>
   make("dl", { className: "terms" }, pairs.filter(Boolean).map(([term, value]) =>
     make("div", {}, make("dt", {}, term), make("dd", {}, value))));
 
+/** A table whose first column names its rows; what is the same in all others stands there once. */
 function grid(headings, rows) {
-  const cells = (row) =>
-    row.map((value, i) => make(i ? "td" : "th", i ? {} : { scope: "row" }, plain(value)));
+  const cells = ([name, ...values]) => {
+    const texts = values.map(plain);
+    const same = texts.length > 1 && new Set(texts).size === 1;
+    return [
+      make("th", { scope: "row" }, name),
+      ...(same
+        ? [make("td", { colSpan: texts.length }, texts[0])]
+        : texts.map((text) => make("td", {}, text))),
+    ];
+  };
   return make("div", { className: "box" },
     make("table", {},
       make("thead", {}, make("tr", {}, headings.map((text) => make("th", { scope: "col" }, text)))),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sslpipe.reporting.leaderboard import Json, rows_of
 from sslpipe.reporting.page.confusion import confused
-from sslpipe.reporting.page.table import Cell, Column, Group, Row, Table
 from sslpipe.reporting.page.summary import names as some
+from sslpipe.reporting.page.table import Cell, Column, Group, Row, Table
 from sslpipe.reporting.page.words import DASH, counted, duration
 from sslpipe.reporting.results import Results
+from sslpipe.reporting.scored import Scored
 from sslpipe.reporting.settings import is_baseline
 
 SPLITS = ("train", "val", "public", "private")
@@ -24,9 +26,9 @@ def shake_up_table(whole: Json) -> Table:
         Column("run", "run", numeric=False, source="run"),
         Column("public_top1", whole["legend"]["public_top1"]["heading"], source="score"),
         Column("private_top1", whole["legend"]["private_top1"]["heading"], source="score"),
-        Column("public_rank", "by public"),
-        Column("private_rank", "by private"),
-        Column("move", "moves", "places won (+) or lost (−) on the private images"),
+        Column("public_rank", "by public", source="place"),
+        Column("private_rank", "by private", source="place"),
+        Column("move", "moves", "places won (+) or lost (−) on private images", source="place"),
     ]
     groups = []
     for dataset, found in whole["shake_up"].items():
@@ -66,14 +68,16 @@ def curve_table(results: Results, whole: Json) -> Table:
     columns = [
         Column("run", "run", numeric=False, source="run"),
         *(Column(key, key, numeric=False) for key in ("method", "backbone", "corpus")),
-        Column("seed", "seed"),
-        Column("epoch", "epochs"),
+        Column("seed", "seed", source="run"),
+        Column("epoch", "epochs", source="run"),
         Column("loss", "loss", "mean training loss of the last epoch", source="history"),
         *(
             Column(key, heading, "top-1 on validation images, percent", source="history")
             for key, heading in measured
         ),
-        Column("resumed", "resumed", "times that the training went on from a checkpoint"),
+        Column(
+            "resumed", "resumed", "times that the training went on from a checkpoint", source="run"
+        ),
     ]
     rows = []
     for run, made in whole["pretrain"].items():
@@ -97,20 +101,23 @@ def curve_table(results: Results, whole: Json) -> Table:
 
 
 def confusion_tables(results: Results, whole: Json) -> list[Table]:
-    """The most confused pairs of the best run of each data set."""
+    """The most confused pairs of the best trained setting of each data set."""
     columns = [
         Column("true", "class", numeric=False),
         Column("answered", "taken for", numeric=False),
         Column("images", "images", "test images of the class with this answer", source="answers"),
         Column("share", "share", "of the class's test images, percent", source="answers"),
     ]
-    tables = []
+    tables, scored = [], Scored(results)
     for dataset in whole["datasets"]:
-        run = best_run(whole, dataset)
-        if run is None or (dataset, run) not in results.predictions:
+        best = scored.best(dataset, scored.trained)
+        if best is None:
             continue
-        answers = results.predictions[dataset, run]
-        classes = class_names(results, dataset, run)
+        answers = [results.predictions[dataset, run] for run in best.runs]
+        labels, probe = (
+            np.concatenate([some[key] for some in answers]) for key in ("label", "probe")
+        )
+        classes = class_names(results, dataset, best.name)
         rows = [
             Row(
                 [
@@ -119,13 +126,14 @@ def confusion_tables(results: Results, whole: Json) -> list[Table]:
                     Cell(f"{pair.images:,}", pair.images),
                     Cell(f"{100 * pair.share:.1f}", pair.share),
                 ],
-                run=run,
+                run=best.name,
             )
-            for pair in confused(answers["label"], answers["probe"])
+            for pair in confused(labels, probe)
         ]
+        seeds = f" ({len(best.runs)} seeds together)" if len(best.runs) > 1 else ""
         caption = (
-            f"{dataset}: classes taken for one another most often by the linear probe of {run}, the "
-            f"best run by validation{'' if rows else '; every answer is right'}."
+            f"{dataset}: classes taken for one another most often by the linear probe of {best.name}"
+            f"{seeds}, the best by validation{'' if rows else '; every answer is right'}."
         )
         groups = [Group(rows, dataset=dataset)]
         tables.append(Table(f"confusion-{dataset}", caption, columns, groups))
@@ -164,7 +172,7 @@ def run_table(whole: Json) -> Table:
     columns = [
         Column("run", "run", numeric=False, source="run"),
         *(Column(key, key, numeric=False) for key in ("method", "backbone", "corpus")),
-        Column("seed", "seed"),
+        Column("seed", "seed", source="run"),
         Column("epochs", "epochs", source="training"),
         Column("train_seconds", "training", "training time", source="training"),
         Column("images_per_s", "images/s", "images, not views, a second", source="training"),
@@ -222,20 +230,6 @@ def version_table(whole: Json) -> Table:
     return Table("version-table", "Versions behind the runs.", columns, [Group(rows)])
 
 
-def best_run(whole: Json, dataset: str) -> str | None:
-    """The trained run with the highest validation score of its probe; the first of equals."""
-    return best_by_validation(
-        whole,
-        dataset,
-        (run for row in rows_of(whole, dataset) if row["kind"] == "trained" for run in row["runs"]),
-    )
-
-
-def best_by_validation(whole: Json, dataset: str, runs: Iterable[str]) -> str | None:
-    metrics = whole["metrics"][dataset]
-    return max(runs, key=lambda run: metrics[run]["probe_val_top1"], default=None)
-
-
 def class_names(results: Results, dataset: str, run: str) -> list[str]:
     """By label; empty where no file tells them."""
     if features := results.features.get((dataset, run)):
@@ -285,5 +279,8 @@ def _effect(effect: Mapping[str, Any] | None) -> dict[str, str] | None:
     unit = effect.get("unit") or ""
     style = "+.2f" if unit == "points" else ".2f"
     low, high = effect.get("low"), effect.get("high")
-    interval = "" if low is None or high is None else f"{low:{style}} to {high:{style}}"
-    return {"value": f"{effect['value']:{style}}", "unit": unit, "interval": interval}
+    value, *ends = (
+        "" if number is None else f"{number:{style}}".replace("-", "−")
+        for number in (effect["value"], low, high)
+    )
+    return {"value": value, "unit": unit, "interval": " to ".join(ends) if all(ends) else ""}

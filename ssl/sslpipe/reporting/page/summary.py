@@ -110,9 +110,7 @@ def _winner(whole: Json, dataset: str) -> Winner:
     )
 
 
-def _rivals(
-    rows: Sequence[Row], trained: Sequence[Row]
-) -> tuple[list[tuple[str, Row]], list[str]]:
+def _rivals(rows: Sequence[Row], trained: Sequence[Row]) -> tuple[list[tuple[str, Row]], list[str]]:
     rivals = [("the next", trained[1])] if len(trained) > 1 else []
     absent = []
     for what, pixels in (("the untrained encoder", False), ("raw pixels", True)):
@@ -142,10 +140,8 @@ def _number(whole: Json, row: Row, key: str) -> Number:
 
 def _against(whole: Json, dataset: str, best: Row, what: str, other: Row) -> Against:
     found = compared(whole, dataset, best["run"], other["run"])
-    if found["p"] >= alpha(whole):
-        verdict = "tied"
-    else:
-        verdict = "better" if found["difference"] > 0 else "worse"
+    told_apart = "better" if found["difference"] > 0 else "worse"
+    verdict = "tied" if found["p"] >= alpha(whole) else told_apart
     difference, interval = points(found["difference"], found["low"], found["high"])
     return Against(verdict, what, other["run"], difference, interval, p_value(found["p"]))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """source: score, difference, training, history, facts or run; see provenance.js."""
+    """source: a name in PROVENANCE of provenance.js, or none."""
 
     key: str
     heading: str

@@ -11,7 +11,7 @@ __all__ = ["DASH", "counted", "duration", "flat", "p_value", "percent", "points"
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """"1 run", "2,000 runs"."""
+    """ "1 run", "2,000 runs"."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 

@@ -1,0 +1,162 @@
+"""All that is known of one run: how it was trained, what it scores, where its files lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from sslpipe.files import sha256
+from sslpipe.layout import Layout
+from sslpipe.params import Params, resolve
+from sslpipe.reporting.leaderboard import Json, Row, leaderboard, rows_of
+from sslpipe.reporting.leaderboard_text import DASH, in_words
+from sslpipe.reporting.results import Results
+from sslpipe.reporting.settings import Setting, settings
+from sslpipe.reporting.trained import as_set, changed, cost, in_short, origin
+from sslpipe.terminal.console import (
+    WARNING,
+    Cell,
+    Column,
+    print_pairs,
+    print_side_by_side,
+    print_table,
+    print_title,
+    stdout,
+)
+
+
+def print_run(params: Params, layout: Layout, name: str, console: Console | None = None) -> None:
+    """On the standard output by default. Raises UserError, naming the runs, for an unknown one."""
+    resolve(params, name)
+    console = console or stdout()
+    results = Results(params, layout)
+    if name not in results.pretrain:
+        console.print(Text(f"{name}: not trained; it is made by: sslpipe pretrain {name}"))
+        return
+    made = results.pretrain[name]
+    print_title(console, name, in_short(made))
+    print_pairs(console, _training(made, layout, name))
+    alone = of_runs(params, layout, (name,))
+    _print_scores(console, params, alone)
+    _print_seeds(console, params, layout, _setting(results, name))
+    absent = [dataset for dataset, run in results.unscored if run == name]
+    for dataset in absent:
+        line = f"Not scored on {dataset}; that is done by: sslpipe evaluate {name} {dataset}"
+        console.print(Text(line, style=WARNING))
+    print_title(console, "Files")
+    for path in files(params, layout, name):
+        console.print(f"  {path}")
+
+
+def of_runs(params: Params, layout: Layout, runs: tuple[str, ...]) -> Json:
+    """The leaderboard as it would be if there were these runs alone."""
+    few = params.model_copy(update={"runs": {run: params.runs[run] for run in runs}})
+    return leaderboard(Results(few, layout), {})
+
+
+def score_with_interval(row: Row, key: str, kind: str) -> str:
+    """`65.3 (61.2–69.1)`, in percent; without an interval where there is none."""
+    text = in_words(row, key, kind)
+    score = row["scores"].get(key)
+    if score is None or score["low"] is None:
+        return text
+    return f"{text} ({100 * score['low']:.1f}–{100 * score['high']:.1f})"
+
+
+def files(params: Params, layout: Layout, name: str) -> list[Path]:
+    """Those of the run that there are."""
+    paths = [layout.encoder(name), layout.pretrain_report(name), layout.history(name)]
+    for dataset in params.leaderboard:
+        paths += [
+            place(name, dataset)
+            for place in (
+                layout.embedding,
+                layout.metrics,
+                layout.predictions,
+                layout.features,
+                layout.finetune_metrics,
+                layout.finetune_predictions,
+            )
+        ]
+    return [path for path in (*paths, layout.export(name)) if path.exists()]
+
+
+# --- parts ------------------------------------------------------------------------------------
+
+
+def _training(made: Json, layout: Layout, name: str) -> dict[str, str]:
+    words = {"seed": str(made["parameters"]["pretrain"]["seed"])}
+    if made["trained"]:
+        words["settings"] = as_set(changed(made)) or "the defaults"
+    words |= cost(made) | origin(made)
+    if layout.encoder(name).exists():
+        words["encoder sha256"] = sha256(layout.encoder(name))
+    return words
+
+
+def _setting(results: Results, name: str) -> Setting:
+    return next(some for some in settings(results.pretrain) if name in some.runs)
+
+
+def _print_scores(console: Console, params: Params, whole: Json) -> None:
+    """A column for each data set."""
+    rows = {dataset: rows_of(whole, dataset)[0] for dataset in whole["datasets"]}
+    if not rows:
+        return
+    percentage = f"{100 * params.report.confidence:g} %"
+    print_title(console, "Scores", f"in percent of test images, with {percentage} intervals")
+    labels, columns = _by_dataset(whole, rows, "score")
+    labels.cells.append("best probe")
+    for column, row in zip(columns, rows.values(), strict=True):
+        column.cells.append(_best_probe(row))
+    print_side_by_side(console, labels, columns)
+    labels, columns = _by_dataset(whole, rows, "feature")
+    if labels.cells:
+        print_title(console, "Features")
+        print_side_by_side(console, labels, columns)
+
+
+def _by_dataset(whole: Json, rows: dict[str, Row], kind: str) -> tuple[Column, list[Column]]:
+    """Labels and a column for each data set, of what any of them has a number of."""
+    shown = {
+        key: words["heading"]
+        for key, words in whole["legend"].items()
+        if words["kind"] == kind and any(key in row["scores"] for row in rows.values())
+    }
+    columns = [
+        Column(dataset, [score_with_interval(row, key, kind) for key in shown], right=True)
+        for dataset, row in rows.items()
+    ]
+    return Column("", list(shown.values())), columns
+
+
+def _best_probe(row: Row) -> Cell:
+    optimizer, lr, weight_decay, on_edge = row["probe_best"][0]
+    text = f"{optimizer}, lr {lr:g}, wd {weight_decay:g}"
+    return Text(f"{text}, edge of the grid", style=WARNING) if on_edge else text
+
+
+def _print_seeds(console: Console, params: Params, layout: Layout, setting: Setting) -> None:
+    """Mean and deviation of the main scores over the runs that differ in nothing but their seed."""
+    if len(setting.runs) == 1:
+        return
+    whole = of_runs(params, layout, setting.runs)
+    print_title(console, "Seeds", ", ".join(setting.runs))
+    if not whole["datasets"]:
+        return
+    rows = [rows_of(whole, dataset)[0] for dataset in whole["datasets"]]
+    columns = [
+        Column("", list(whole["datasets"])),
+        Column("runs", [str(len(row["runs"])) for row in rows], right=True),
+    ]
+    columns += [
+        Column(
+            whole["legend"][key]["heading"],
+            [in_words(row, key, "score") if key in row["scores"] else DASH for row in rows],
+            right=True,
+        )
+        for key in whole["main"]
+    ]
+    print_table(console, columns)
