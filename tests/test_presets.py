@@ -69,7 +69,7 @@ def stages_of(params_file):
     count = 0
     for stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values():
         axes = [stage["foreach"]] if "foreach" in stage else stage.get("matrix", {}).values()
-        count += prod(len(params[axis.strip("${}")]) for axis in axes)
+        count += prod(len(value_at(params, axis.strip("${}"))) for axis in axes)
     return count
 
 
