@@ -7,14 +7,15 @@ import contextlib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from sslpipe.errors import UserError
 from sslpipe.params_studies import studies_disagreements
-from sslpipe.schema import METHOD_SETTINGS, MoCo, Params, Pretrain, ResolvedRun
+from sslpipe.schema import METHOD_SETTINGS, Backbone, MoCo, Params, Pretrain, ResolvedRun
+from sslpipe.schema_report import claims_disagreements
 from sslpipe.schema_sources import CC12M, SOURCE_KINDS, INaturalist, PhotoPatches, Stl10
 from sslpipe.schema_types import Strict
 
@@ -215,6 +216,13 @@ def _report_disagreements(params: Params) -> Iterator[str]:
             yield f"finetune.runs.{i}: no run {name!r}; there are: {_list(params.runs)}"
         elif params.runs[name].backbone == "pixels":
             yield f"finetune.runs.{i}: {name!r} has no encoder (backbone pixels)"
+    yield from claims_disagreements(
+        params.claims,
+        scored=params.leaderboard,
+        datasets=params.datasets,
+        backbones=get_args(Backbone),
+        methods=METHOD_SETTINGS,
+    )
 
 
 def _without_labels(source: Strict) -> bool:

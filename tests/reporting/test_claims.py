@@ -426,6 +426,18 @@ def test_the_interval_is_that_of_a_paired_difference(case):
     assert found[1:] == pytest.approx([value - 1.96 * error, value + 1.96 * error], abs=error / 3)
 
 
+def test_data_sets_are_resampled_independently(case):
+    """Two sets with the same answers: a mean over both is surer than one alone, by the root of 2."""
+    both = case(BY_METHOD)
+    for run in BY_METHOD:
+        answers = both.layout.predictions(run, "zoo").read_bytes()
+        both.layout.predictions(run, "sun").write_bytes(answers)
+    _, low, high = interval(both.decide()["C6"])
+    alone = Case(both.params.model_copy(update={"leaderboard": ["zoo"]}), both.layout)
+    _, its_low, its_high = interval(alone.decide()["C6"])
+    assert (its_high - its_low) / (high - low) == pytest.approx(np.sqrt(2), rel=0.15)
+
+
 def test_c6_compares_at_the_same_budget_only(case):
     other = BY_METHOD | {"byol": {"method": "byol", "epochs": 6}}
     claim = case(other).decide()["C6"]
@@ -502,6 +514,11 @@ def test_c8_goes_by_knn(case):
             hits.append(100 * (arrays["knn"] == arrays["label"]).mean())
     expected = np.mean(hits[1:]) - hits[0]
     assert made.decide()["C8"]["effect"]["value"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_pair_may_have_different_seeds(case):
+    runs = {"without": CROPS["without"], "two": CROPS["two"] | {"seed": 7}}
+    assert case(runs).decide()["C8"]["runs"] == ["without", "two"]
 
 
 def test_c8_needs_a_pair(case):

@@ -181,6 +181,8 @@ rule claims:
         leaderboard=config["leaderboard"],
         runs=config["runs"],
         corpora=config["corpora"],
+        evaluate=config["evaluate"],
+        studies=config["studies"],
         report=config["report"],
     shell:
         "sslpipe claims 2>&1 | tee {log}"

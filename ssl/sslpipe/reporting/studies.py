@@ -36,9 +36,10 @@ def study_rows(results: Results, name: str) -> Json:
      "by": which of method and backbone differ among the rows beyond x, "lines": their values as
         text, a line of the figure each ([""] where none differs),
      "datasets": those that any row has scores of,
-     "rows": [{"run", "runs", "seeds": runs equal but for their seed (and equal in x), "line",
-         "x": values, "x_label": these as text, "place": on the horizontal axis, a value of x or
-            the number of its category,
+     "rows": [{"run", "runs", "seeds": runs equal but for their seed (and equal in x),
+         "apart": {key of "by": the row's value}, "line": these as text,
+         "x": values, "x_labels": each as text, "x_label": together,
+         "place": on the horizontal axis: the value of x, or the number of its category,
          "compared_with": the row's run that it is compared with, the line's first in params.yaml;
             None for that row itself,
          "images_per_s", "train_seconds", "device_hours", "images_seen": means, None for a baseline,
@@ -133,8 +134,10 @@ def _rows(results: Results, name: str) -> list[Row]:
     first: dict[str, str] = {}
     for row in rows:
         made = [results.pretrain[run] for run in row["runs"]]
-        row["line"] = " ".join(made[0][key] for key in by)
-        row["x_label"] = ", ".join(map(in_words, row["x"]))
+        row["apart"] = {key: made[0][key] for key in by}
+        row["line"] = " ".join(row["apart"].values())
+        row["x_labels"] = [in_words(value) for value in row["x"]]
+        row["x_label"] = ", ".join(row["x_labels"])
         base = first.setdefault(row["line"], row["run"])
         row["compared_with"] = None if base == row["run"] else base
         row |= {**speeds(made), "scores": {}}

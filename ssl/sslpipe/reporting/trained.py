@@ -78,7 +78,7 @@ def cost(made: Made) -> dict[str, str]:
         "memory": f"{made['peak_memory_bytes'] / 2**30:.1f} GiB at most",
     }
     if made["mfu"] is not None:
-        words["utilisation"] = f"{made['mfu']:.0%} of the device's floating-point speed"
+        words["utilisation"] = f"{100 * made['mfu']:.0f} % of the device's floating-point speed"
     if made["energy_joules"] is not None:
         words["energy"] = f"{made['energy_joules'] / 3600:,.1f} Wh"
     if made["resumed"]:

@@ -16,7 +16,11 @@ def run(params: Params, layout: Layout) -> None:
     whole = read_json(path)
     if not isinstance(whole, dict) or "comparisons" not in whole:
         raise UserError(f"{path}: made by an older sslpipe; run: sslpipe leaderboard")
+    results = Results(params, layout)
+    scored = {(dataset, run) for dataset, cells in whole["metrics"].items() for run in cells}
+    if whole["pretrain"].keys() != results.pretrain.keys() or scored != results.metrics.keys():
+        raise UserError(f"{path}: other runs are there now; run: sslpipe leaderboard")
     claims = layout.claims("json")
-    text = page(Results(params, layout), whole, read_json(claims) if claims.exists() else None)
+    text = page(results, whole, read_json(claims) if claims.exists() else None)
     write_text(layout.page(), text)
     say(f"page: {layout.page()}")

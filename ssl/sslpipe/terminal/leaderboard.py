@@ -24,12 +24,21 @@ from sslpipe.terminal.console import (
 )
 
 NEEDED = ("made_by", "legend", "main", "datasets", "rows", "comparisons", "missing")
-# Columns besides the main scores, and how early each is dropped on a narrow terminal.
-WHAT = {"method": 5, "backbone": 6, "corpus": 7}
-TUNED = {"finetune_top1": 2}
-SPEEDS = {"train_seconds": 3, "images_per_s": 8}
-DISTANCE = 4
-MAIN = {"knn_top1": 1}
+WHAT = ("method", "backbone", "corpus")
+TUNED = "finetune_top1"
+DISTANCE = "distance"
+SPEEDS = ("train_seconds", "images_per_s")
+# On a narrow terminal columns are dropped, the last of these first; run and public score stay.
+IMPORTANCE = (
+    "private_top1",
+    "probe_top1",
+    "knn_top1",
+    TUNED,
+    "train_seconds",
+    DISTANCE,
+    *WHAT,
+    "images_per_s",
+)
 
 
 def read_leaderboard(layout: Layout) -> Json:
@@ -64,20 +73,26 @@ def _print_dataset(console: Console, whole: Json, dataset: str) -> None:
     )
     print_title(console, dataset, f"{sizes['classes']:,} classes; images: {counts}")
     rows = rows_of(whole, dataset)
-    tuned = [key for key in TUNED if any(key in row["scores"] for row in rows)]
-    columns = [Column("run", [_styled(row, _name(row)) for row in rows])]
-    columns += [
-        Column(key, [_styled(row, row[key] or DASH) for row in rows], dropped=order)
-        for key, order in WHAT.items()
+    tuned = [TUNED] if any(TUNED in row["scores"] for row in rows) else []
+    columns = [
+        Column("run", [_styled(row, _name(row)) for row in rows]),
+        *(_texts(rows, key) for key in WHAT),
+        *(_numbers(whole, rows, key) for key in (*whole["main"], *tuned)),
+        _distances(whole, dataset, rows),
+        *(_numbers(whole, rows, key) for key in SPEEDS),
     ]
-    for key in (*whole["main"], *tuned, "distance", *SPEEDS):
-        if key == "distance":
-            columns.append(_distances(whole, dataset, rows))
-        else:
-            columns.append(_numbers(whole, rows, key))
     print_table(console, columns)
     for line in _warnings(whole, dataset, rows):
         console.print(Text(line, style=WARNING))
+
+
+def _texts(rows: Sequence[Row], key: str) -> Column:
+    cells = [_styled(row, row[key] or DASH) for row in rows]
+    return Column(key, cells, dropped=_dropped(key))
+
+
+def _dropped(key: str) -> int | None:
+    return IMPORTANCE.index(key) if key in IMPORTANCE else None
 
 
 def _numbers(whole: Json, rows: Sequence[Row], key: str) -> Column:
@@ -94,8 +109,7 @@ def _numbers(whole: Json, rows: Sequence[Row], key: str) -> Column:
         else _styled(row, in_words(row, key, words["kind"]))
         for row in rows
     ]
-    order = {**MAIN, **TUNED, **SPEEDS}.get(key)
-    return Column(words["heading"], cells, right=True, dropped=order)
+    return Column(words["heading"], cells, right=True, dropped=_dropped(key))
 
 
 def _distances(whole: Json, dataset: str, rows: Sequence[Row]) -> Column:
@@ -108,7 +122,7 @@ def _distances(whole: Json, dataset: str, rows: Sequence[Row]) -> Column:
         found = compared(whole, dataset, row["run"], first)
         p = "< 0.001" if found["p"] < 0.001 else f"{found['p']:.3f}"
         cells.append(_styled(row, f"{100 * found['difference']:+.1f} (p {p})"))
-    return Column("to the first", cells, right=True, dropped=DISTANCE)
+    return Column("to the first", cells, right=True, dropped=_dropped(DISTANCE))
 
 
 def _warnings(whole: Json, dataset: str, rows: Sequence[Row]) -> list[str]:

@@ -10,7 +10,8 @@ from rich.text import Text
 from sslpipe.files import sha256
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
-from sslpipe.reporting.leaderboard import Json, Row, leaderboard, rows_of
+from sslpipe.reporting.few_runs import of_runs, score_with_interval
+from sslpipe.reporting.leaderboard import Json, Row, rows_of
 from sslpipe.reporting.leaderboard_text import DASH, in_words
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.settings import Setting, settings
@@ -38,9 +39,9 @@ def print_run(params: Params, layout: Layout, name: str, console: Console | None
     made = results.pretrain[name]
     print_title(console, name, in_short(made))
     print_pairs(console, _training(made, layout, name))
-    alone = of_runs(params, layout, (name,))
+    alone = of_runs(results, [name])
     _print_scores(console, params, alone)
-    _print_seeds(console, params, layout, _setting(results, name))
+    _print_seeds(console, results, _setting(results, name))
     absent = [dataset for dataset, run in results.unscored if run == name]
     for dataset in absent:
         line = f"Not scored on {dataset}; that is done by: sslpipe evaluate {name} {dataset}"
@@ -48,21 +49,6 @@ def print_run(params: Params, layout: Layout, name: str, console: Console | None
     print_title(console, "Files")
     for path in files(params, layout, name):
         console.print(f"  {path}")
-
-
-def of_runs(params: Params, layout: Layout, runs: tuple[str, ...]) -> Json:
-    """The leaderboard as it would be if there were these runs alone."""
-    few = params.model_copy(update={"runs": {run: params.runs[run] for run in runs}})
-    return leaderboard(Results(few, layout), {})
-
-
-def score_with_interval(row: Row, key: str, kind: str) -> str:
-    """`65.3 (61.2–69.1)`, in percent; without an interval where there is none."""
-    text = in_words(row, key, kind)
-    score = row["scores"].get(key)
-    if score is None or score["low"] is None:
-        return text
-    return f"{text} ({100 * score['low']:.1f}–{100 * score['high']:.1f})"
 
 
 def files(params: Params, layout: Layout, name: str) -> list[Path]:
@@ -138,11 +124,11 @@ def _best_probe(row: Row) -> Cell:
     return Text(f"{text}, edge of the grid", style=WARNING) if on_edge else text
 
 
-def _print_seeds(console: Console, params: Params, layout: Layout, setting: Setting) -> None:
+def _print_seeds(console: Console, results: Results, setting: Setting) -> None:
     """Mean and deviation of the main scores over the runs that differ in nothing but their seed."""
     if len(setting.runs) == 1:
         return
-    whole = of_runs(params, layout, setting.runs)
+    whole = of_runs(results, setting.runs)
     print_title(console, "Seeds", ", ".join(setting.runs))
     if not whole["datasets"]:
         return

@@ -113,6 +113,11 @@ class Claim:
         }
 
 
+def points(number: float) -> str:
+    """As words: 1 point, 2 points."""
+    return f"{number:g} point{'' if abs(number) == 1 else 's'}"
+
+
 def missing(why: str, figure: str | None = None) -> Found:
     """There is nothing to decide on."""
     return Found([Part(None, why)], figure=figure)

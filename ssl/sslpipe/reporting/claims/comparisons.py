@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sslpipe.reporting.claims.claim import Claim, Found, Part, above, at_least, below
+from sslpipe.reporting.claims.claim import Claim, Found, Part, above, at_least, below, points
 from sslpipe.reporting.claims.comparison import Ground, Pair, listed
 from sslpipe.reporting.claims.evidence import Evidence
 from sslpipe.reporting.claims.groups import METHODS, same_budget
@@ -28,7 +28,7 @@ def c6(evidence: Evidence) -> Claim:
         "training is tuned) at which all three were trained and scored: of each method the setting "
         "of the best mean probe score on validation images. MoCo's probe top-1 on "
         f"{_where(least.data_sets)}, mean over budgets, minus SimCLR's and minus BYOL's: neither "
-        f"interval may lie below 0, and both must lie above {-least.margin:g} points.",
+        f"interval may lie below 0, and both must lie above {points(-least.margin)}.",
         _methods(evidence),
     )
 
@@ -94,7 +94,7 @@ def c7(evidence: Evidence) -> Claim:
         "A larger backbone scores higher with MoCo: ResNet-101 > Wide-ResNet-50-2 > ResNet-50.",
         f"Settings of `{least.method}` that are equal but for the backbone, in the order {order}: "
         "the difference of each two neighbours in probe top-1, mean over such pairs and over "
-        f"{_where(least.data_sets)}, must be above {least.min_effect:g} points.",
+        f"{_where(least.data_sets)}, must be above {points(least.min_effect)}.",
         _backbones(evidence),
     )
 
@@ -135,7 +135,7 @@ def c8(evidence: Evidence) -> Claim:
         "Local crops raise k-NN accuracy noticeably.",
         "Settings with local crops, each against the one without that is equal in all else: the "
         f"difference in k-NN top-1, mean over such pairs and over {_where(least.data_sets)}, must "
-        f"be above {least.min_effect:g} points.",
+        f"be above {points(least.min_effect)}.",
         _crops(evidence),
     )
 
@@ -175,10 +175,10 @@ def c9(evidence: Evidence) -> Claim:
     rule = (
         "Settings that are equal but for the corpus, each against that of the next smaller corpus, "
         "all of whose data sets it holds: the difference in probe top-1, mean over such pairs and "
-        f"over {_where(least.data_sets)}, must be above {least.min_effect:g} points."
+        f"over {_where(least.data_sets)}, must be above {points(least.min_effect)}."
     )
     for name, most in least.modest.items():
-        rule += f" Adding `{name}` alone must bring less than {most:g} points."
+        rule += f" Adding `{name}` alone must bring less than {points(most)}."
     for name, where in least.mainly.items():
         rule += f" Adding `{name}` alone must bring more on {listed(where)} than elsewhere."
     return Claim(

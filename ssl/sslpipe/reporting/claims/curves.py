@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sslpipe.reporting.claims.claim import Claim, Effect, Found, Table, above, between, missing
+from sslpipe.reporting.claims.claim import (
+    Claim,
+    Effect,
+    Found,
+    Table,
+    above,
+    between,
+    missing,
+    points,
+)
 from sslpipe.reporting.claims.evidence import Evidence
 from sslpipe.reporting.claims.intervals import mean_of
 
@@ -93,7 +102,7 @@ def c1(evidence: Evidence) -> Claim:
         "measurements), from the untrained encoder of its architecture where there is one. The "
         f"mean over runs must rise, at least {rise} of the rise must fall into the first {early} "
         f"of the epochs, and after {late} of them the accuracy must change by less than "
-        f"{least.flat:g} points.",
+        f"{points(least.flat)}.",
         _saturation(evidence),
     )
 

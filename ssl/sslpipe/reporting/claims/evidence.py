@@ -85,18 +85,14 @@ class Evidence:
     @cached_property
     def history(self) -> dict[str, dict[str, np.ndarray]]:
         """run, trained or not → epoch, loss and accuracies (knn_<set>, probe_<set>; fractions), each
-        (epochs,) in the order of epochs, NaN where it was not measured."""
+        (epochs,), NaN where it was not measured."""
         columns = {"epoch", "loss"}
         columns |= {f"{kind}_{name}" for kind in ("knn", "probe") for name in self.results.datasets}
-        found = {}
-        for run, table in self.results.history.items():
-            order = np.argsort(table["epoch"].to_numpy(), kind="stable")
-            its = {
-                name: table[name].to_numpy(dtype=float)[order] for name in table if name in columns
-            }
-            if len(order):
-                found[run] = its
-        return found
+        return {
+            run: {name: table[name].to_numpy(dtype=float) for name in table if name in columns}
+            for run, table in self.results.history.items()
+            if len(table)
+        }
 
     # --- scores ---
 

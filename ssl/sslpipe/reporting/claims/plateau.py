@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sslpipe.reporting.claims.claim import Claim, Found, Table, above, below, missing
+from sslpipe.reporting.claims.claim import Claim, Found, Table, above, below, missing, points
 from sslpipe.reporting.claims.curves import curves, mean_change
 from sslpipe.reporting.claims.evidence import Evidence
 from sslpipe.reporting.claims.intervals import mean_of
@@ -20,7 +20,7 @@ def c3(evidence: Evidence) -> Claim:
         f"lowest; after them more than {100 * least.oscillation:g} % of the steps from one epoch to "
         "the next must go up; and validation accuracy (mean over k-NN and online probe on the "
         f"scored sets, curves of at least {least.min_points} measurements) must gain less than "
-        f"{least.flat:g} points. All three are means over runs.",
+        f"{points(least.flat)}. All three are means over runs.",
         _plateau(evidence),
     )
 

@@ -10,11 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from sslpipe.reporting.figures.layout import PANEL, panels, say_only
+from sslpipe.reporting.figures.layout import label_distances, panels, say_only
 from sslpipe.reporting.figures.style import look
 from sslpipe.reporting.scored import Scored
 
 MOST_WRITTEN = 80  # cells that hold their number; more get a bar of colours
+SIZE = (4.0, 2.1)  # inches
 CHOSEN = {"fill": False, "edgecolor": "#d55e00", "linewidth": 3}
 
 
@@ -23,13 +24,13 @@ def probe_grid_figure(scored: Scored) -> Figure:
     each method: a row of panels for each method, a column for each data set."""
     results, methods = scored.results, scored.methods or {"": []}
     with look():
-        size = (PANEL[0], 2.1)
-        figure, grid = panels(len(methods), len(scored.datasets), size=size, gap=(1.0, 1.15))
+        figure, grid = panels(len(methods), len(scored.datasets), size=SIZE, gap=(1.1, 1.15))
         for row, (method, settings) in zip(grid, methods.items(), strict=True):
             for panel, name in zip(row, scored.datasets, strict=True):
                 chosen = scored.best(name, settings)
                 features = results.features.get((name, chosen.name)) if chosen else None
                 panel.set_title(name)
+                label_distances(panel, 0.62, 0.32, SIZE)
                 if features is None:
                     say_only(panel, f"no finished run of {method}" if method else "no finished run")
                     continue

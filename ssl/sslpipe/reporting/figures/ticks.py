@@ -11,9 +11,10 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 PERCENT = FuncFormatter(lambda fraction, _: f"{100 * fraction:g}")
 
 
-def logarithmic(panel: Axes, values: Sequence[float]) -> None:
-    """A logarithmic horizontal axis around these values (positive), with ticks that can be read."""
-    low, high = min(values) / 1.3, max(values) * 1.3
+def logarithmic(panel: Axes, values: Sequence[float], margin: float = 1.3) -> None:
+    """A logarithmic horizontal axis around these values (positive), by the factor `margin` wider, with
+    ticks that can be read."""
+    low, high = min(values) / margin, max(values) * margin
     if high < 4 * low:
         middle = math.sqrt(low * high)
         low, high = middle / 2, middle * 2

@@ -18,7 +18,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from sslpipe.reporting.figures.layout import (
+    PANEL,
     baseline_handles,
+    label_distances,
     legend,
     panels,
     say,
@@ -98,6 +100,7 @@ def loss_figure(
             panel.set_xlabel("pretraining epoch")
             _finish(panel)
         row[0].set_ylabel("training loss")
+        label_distances(row[0], 0.55, 0.32, PANEL)  # numbers like 0.125 take more room
         handles = setting_handles(groups, histories, styles) + _mark_handles(histories)
         legend(figure, handles)
     return figure

@@ -18,7 +18,7 @@ const CONFIG = {
   },
   legend: {
     labelColor: "var(--ink)", titleColor: "var(--muted)", labelFontSize: 11, titleFontSize: 11,
-    titleFontWeight: "normal", orient: "bottom", columns: 4, symbolStrokeWidth: 2, symbolOpacity: 1,
+    titleFontWeight: "normal", orient: "bottom", columns: narrow() ? 2 : 4, symbolStrokeWidth: 2, symbolOpacity: 1,
     symbolBaseFillColor: "var(--ink)", symbolBaseStrokeColor: "var(--ink)",
   },
   title: { color: "var(--ink)", fontSize: 12, fontWeight: 600, anchor: "start" },
@@ -237,6 +237,9 @@ function curvesSpec({ title, lines, levels, restarts, unit, colour }) {
   const clear = { condition: { test: {
     and: [{ param: "near" }, "focus === null || datum.run === focus"] }, value: 1 }, value: 0.13 };
   const tooltip = [tip("run"), tip("epoch"), tip("value", unit, ".4~g")];
+  const many = lines.length > 40 * new Set(lines.map((point) => point.run)).size;
+  // Of many points only those of the line under the pointer.
+  const dots = many ? { condition: { param: "near", empty: false, value: 1 }, value: 0 } : clear;
   return {
     title, height: 210,
     params: [{ name: "focus", value: null }],
@@ -248,8 +251,8 @@ function curvesSpec({ title, lines, levels, restarts, unit, colour }) {
       { data: { values: lines },
         params: [{ name: "near", select: {
           type: "point", fields: ["run"], on: "pointerover", nearest: true, clear: "pointerout" } }],
-        mark: { type: "point", filled: true, size: lines.length > 400 ? 12 : 30, cursor: "pointer" },
-        encoding: { x, y, color: look(colourOf), opacity: clear, tooltip } },
+        mark: { type: "point", filled: true, size: many ? 14 : 30, cursor: "pointer" },
+        encoding: { x, y, color: look(colourOf), opacity: dots, tooltip } },
       { data: { values: restarts },
         mark: { type: "point", shape: "diamond", size: 90, filled: true, fill: "var(--surface)", strokeWidth: 2 },
         encoding: { x, y, stroke: look(colourOf), tooltip: [tip("run"), tip("epoch", "resumed after epoch")] } },
@@ -337,7 +340,7 @@ function studySpec(study, dataset) {
   const x = category
     ? { field: "place", type: "nominal", sort: study.categories, title: study.x_label,
         axis: { labelAngle: 0, labelLimit: 110 } }
-    : { field: "place", type: "quantitative", title: study.x_label, scale: study.scale === "linear" ? { zero: false, padding: 14 } : { type: study.scale, padding: 14 },
+    : { field: "place", type: "quantitative", title: study.x_label, scale: study.scale === "linear" ? { zero: false, padding: 14 } : { type: study.scale, nice: false, padding: 14 },
         axis: { values: [...new Set(values.map((value) => value.place))], grid: false } };
   const y = { field: "score", type: "quantitative", title: "top-1, %", scale: { zero: false } };
   const what = {

@@ -113,7 +113,13 @@ def confusion_tables(results: Results, whole: Json) -> list[Table]:
         best = scored.best(dataset, scored.trained)
         if best is None:
             continue
-        answers = [results.predictions[dataset, run] for run in best.runs]
+        answers = [
+            results.predictions[dataset, run]
+            for run in best.runs
+            if (dataset, run) in results.predictions
+        ]
+        if not answers:
+            continue
         labels, probe = (
             np.concatenate([some[key] for some in answers]) for key in ("label", "probe")
         )

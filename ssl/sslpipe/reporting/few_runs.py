@@ -1,0 +1,26 @@
+"""The leaderboard of a few runs, as if there were no others: fresh from their files, and quick."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sslpipe.reporting.leaderboard import Json, Row, leaderboard
+from sslpipe.reporting.leaderboard_text import in_words
+from sslpipe.reporting.results import Results
+
+
+def of_runs(results: Results, runs: Sequence[str]) -> Json:
+    """See `reporting.leaderboard.leaderboard`. Those that have not been scored have no row."""
+    few = {run: results.params.runs[run] for run in runs}
+    params = results.params.model_copy(update={"runs": few})
+    made_by = {"report": params.report.model_dump(mode="json")}
+    return leaderboard(Results(params, results.layout), made_by)
+
+
+def score_with_interval(row: Row, key: str, kind: str) -> str:
+    """`65.3 (61.2–69.1)`, in percent; only the number where it has no interval."""
+    text = in_words(row, key, kind)
+    score = row["scores"].get(key)
+    if score is None or score["low"] is None:
+        return text
+    return f"{text} ({100 * score['low']:.1f}–{100 * score['high']:.1f})"

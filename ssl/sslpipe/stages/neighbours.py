@@ -1,0 +1,45 @@
+"""neighbours(dataset): features and packed images → reports/figures/neighbours_<dataset>.png."""
+
+from sslpipe.data.index import open_packed
+from sslpipe.errors import UserError
+from sslpipe.files import write_bytes
+from sslpipe.layout import Layout
+from sslpipe.params import Params
+from sslpipe.progress import say
+from sslpipe.reporting import neighbours
+from sslpipe.reporting.pictures import as_png
+from sslpipe.reporting.results import Results
+from sslpipe.reporting.scored import Scored
+from sslpipe.stages import find
+
+
+def run(params: Params, layout: Layout, name: str) -> None:
+    """Draw the strips of the best trained setting by validation and of an untrained encoder.
+
+    Raises UserError when `neighbour_strips` does not name the set (its licence may forbid to pass
+    images on, which `sslpipe check` knows).
+    """
+    find(params.datasets, name, "data set")
+    if name not in params.neighbour_strips:
+        raise UserError(f"{name}: neighbour_strips in params.yaml does not name this data set")
+    images, index = open_packed(layout, name)
+    few = params.model_copy(update={"leaderboard": [name]})
+    picture = neighbours.draw(images, index.classes, shown(Scored(Results(few, layout)), name))
+    path = layout.figure(f"neighbours_{name}", "png")
+    write_bytes(path, as_png(picture))
+    say(f"{name}: nearest neighbours in {path}")
+
+
+def shown(scored: Scored, dataset: str) -> list[neighbours.Strips]:
+    """The first run of each of the two settings, as far as they are scored."""
+    trained = scored.best(dataset, scored.trained)
+    chosen = [(trained, "trained"), (scored.untrained(dataset, trained), "untrained")]
+    features = scored.results.features
+    return [
+        neighbours.Strips(
+            setting.name if setting.name == kind else f"{kind}: {setting.name}",
+            features[dataset, setting.name]["neighbours"],
+        )
+        for setting, kind in chosen
+        if setting and (dataset, setting.name) in features
+    ]

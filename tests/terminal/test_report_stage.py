@@ -1,0 +1,88 @@
+"""`sslpipe report`: all of the report of whatever there is."""
+
+import sys
+import types
+
+import pytest
+from synthetic import RUNS, content, write_reports
+
+from sslpipe.errors import UserError
+from sslpipe.progress import say
+from sslpipe.reporting.results import Results
+from sslpipe.stages import report
+
+STUDY = {"runs": ["simclr", "moco"], "x": "method"}
+PARAMS = content(
+    RUNS, finetune={"runs": ["moco"], "epochs": 3}, studies={"method": STUDY, "again": STUDY}
+)
+
+
+def test_the_page_is_made_last_and_every_study_before_it(tmp_path):
+    params, _ = write_reports(tmp_path, PARAMS, images=60)
+    assert report.stages(params) == [
+        ("leaderboard",), ("figures",), ("study", "method"), ("study", "again"), ("claims",), ("page",)
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """Stages that only say so, and print what is not wanted."""
+    done = []
+
+    def stage(name):
+        module = types.ModuleType(name)
+
+        def run(params, layout, *arguments):
+            print("a table")
+            if name in fails:
+                raise UserError(f"{name}.csv: damaged")
+            done.append((name, *arguments))
+            say(f"{name}: written")
+
+        module.run = run
+        return module
+
+    fails = set()
+    for name in ("leaderboard", "figures", "study", "claims", "page"):
+        monkeypatch.setitem(sys.modules, f"sslpipe.stages.{name}", stage(name))
+    return types.SimpleNamespace(done=done, fails=fails)
+
+
+def test_a_line_for_each_stage_then_what_is_missing(tmp_path, fake, capsys):
+    params, layout = write_reports(tmp_path, PARAMS, images=60, without=("simclr", "moco_seed2"))
+    layout.metrics("byol", "sun").unlink()
+    layout.finetune_metrics("moco", "zoo").unlink()
+    layout.dataset_facts("sun").unlink()
+    report.run(params, layout)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines() == [
+        "leaderboard: written", "figures: written", "study: written", "study: written",
+        "claims: written", "page: written",
+        "Not trained: simclr, moco_seed2; the first by: sslpipe pretrain simclr",
+        "Not scored: byol on sun; the first by: sslpipe evaluate byol sun",
+        "Not fine-tuned: moco on zoo; the first by: sslpipe finetune moco zoo",
+        "Not described: sun; the first by: sslpipe describe sun",
+    ]  # fmt: skip
+    assert fake.done[2:4] == [("study", "method"), ("study", "again")]
+
+
+def test_nothing_is_missing(tmp_path, fake, capsys):
+    report.run(*write_reports(tmp_path, PARAMS, images=60))
+    assert capsys.readouterr().err.splitlines()[-1] == "Nothing is missing."
+
+
+def test_a_stage_that_cannot_work_does_not_stop_the_others(tmp_path, fake, capsys):
+    fake.fails |= {"figures", "study"}
+    with pytest.raises(UserError, match="not made: figures, study method, study again"):
+        report.run(*write_reports(tmp_path, PARAMS, images=60))
+    assert [name for name, *_ in fake.done] == ["leaderboard", "claims", "page"]
+    assert "figures: figures.csv: damaged" in capsys.readouterr().err
+
+
+def test_long_lists_are_cut(tmp_path):
+    runs = {f"run{i}": {"method": "moco", "seed": i} for i in range(12)}
+    params, layout = write_reports(tmp_path, content(runs), images=60, without=tuple(runs))
+    (line,) = report.missing(Results(params, layout))
+    shown = ", ".join(f"run{i}" for i in range(8))
+    assert line == f"Not trained: {shown} and 4 more; the first by: sslpipe pretrain run0"
