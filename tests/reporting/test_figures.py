@@ -1,10 +1,14 @@
+"""Curves over pretraining, as matplotlib draws them; and what all figures have in common."""
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from sslpipe.reporting.figures import accuracy_figure, loss_figure, run_styles, save
+from sslpipe.reporting.figures import training
+from sslpipe.reporting.figures.style import COLOURS, LOOK, save, styles_of
+from sslpipe.reporting.settings import Setting
 
 UNTRAINED = {
     "untrained": pd.DataFrame({"epoch": [0], "knn_zoo": [0.11], "probe_zoo": [0.22]}),
@@ -29,6 +33,23 @@ def history(epochs=20, resumed=(), datasets=("zoo",), level=0.5):
 
 def histories():
     return {"moco_a": history(resumed=(7,)), "moco_b": history(level=0.4), "byol": history()}
+
+
+def each(runs):
+    """Runs that do not repeat one another."""
+    return [Setting(run, (run,)) for run in runs]
+
+
+def accuracy_figure(histories, datasets, untrained=None, groups=None):
+    return training.accuracy_figure(histories, groups or each(histories), datasets, untrained)
+
+
+def loss_figure(histories, methods, groups=None):
+    return training.loss_figure(histories, groups or each(histories), methods)
+
+
+def run_styles(runs):
+    return styles_of(each(runs))
 
 
 def curves(panel):
@@ -133,9 +154,37 @@ def test_more_runs_than_colours_can_still_be_told_apart():
     figure = accuracy_figure({f"run_{i}": history() for i in range(35)}, ["zoo"])
     assert len(labels(figure)) == 35
     figure.draw_without_rendering()
-    box = figure.legends[0].get_window_extent()
-    assert figure.axes[0].get_window_extent().width > 3 * figure.dpi  # inches
-    assert box.height <= figure.bbox.height and box.x0 >= figure.axes[0].get_window_extent().x1
+    box, panel = figure.legends[0].get_window_extent(), figure.axes[-1].get_window_extent()
+    assert panel.width > 3 * figure.dpi  # inches
+    names = figure.axes[-1].xaxis.label.get_window_extent()
+    assert box.y1 <= names.y0 and box.width < 1.2 * figure.bbox.width  # below, in columns
+    few = accuracy_figure({f"run_{i}": history() for i in range(22)}, ["zoo"])
+    few.draw_without_rendering()
+    assert few.legends[0].get_window_extent().x0 >= few.axes[0].get_window_extent().x1  # beside
+
+
+def test_runs_of_a_setting_share_a_style_and_a_line_of_the_legend():
+    groups = [Setting("moco", ("moco", "moco_seed1", "moco_seed2")), Setting("byol", ("byol",))]
+    runs = {run: history() for setting in groups for run in setting.runs}
+    figure = accuracy_figure(runs, ["zoo"], groups=groups)
+    lines = [(to_hex(line.get_color()), line.get_linestyle()) for line in curves(figure.axes[0])]
+    assert len(lines) == 4 and len(set(lines[:3])) == 1 and lines[3] != lines[0]
+    assert labels(figure) == ["moco (3 seeds)", "byol"]
+    del runs["moco_seed1"], runs["moco_seed2"]  # not finished
+    figure = accuracy_figure(runs, ["zoo"], groups=groups)
+    assert labels(figure) == ["moco", "byol"]
+
+
+def test_panels_keep_clear_of_one_another():
+    """No tick label of a column reaches into the one before it."""
+    names = ["zoo", "sun", "more"]
+    figure = accuracy_figure({"moco": history(datasets=names)}, names)
+    figure.draw_without_rendering()
+    for left, right in zip(figure.axes[:2], figure.axes[1:3], strict=True):
+        start = min(label.get_window_extent().x0 for label in right.get_yticklabels())
+        assert start - left.get_window_extent().x1 > 0.15 * figure.dpi
+    for label in figure.axes[0].get_yticklabels():
+        assert label.get_window_extent().x0 > figure.axes[0].yaxis.label.get_window_extent().x1
 
 
 def test_long_names_wrap_and_stay_whole():
@@ -181,3 +230,16 @@ def test_drawing_changes_no_global_setting():
     before = dict(mpl.rcParams)
     images(accuracy_figure(histories(), ["zoo"]))
     assert dict(mpl.rcParams) == before
+
+
+def test_the_look_is_seaborns():
+    import seaborn as sns
+
+    theirs = {**sns.axes_style("whitegrid"), **sns.plotting_context("notebook", font_scale=0.95)}
+    ours = {key: value for key, value in LOOK.items() if key in theirs and "font.f" not in key}
+    assert len(ours) > 25
+    for key, value in ours.items():
+        expected = theirs[key]
+        same = pytest.approx(expected) if isinstance(expected, float) else expected
+        assert value == same, key
+    assert list(COLOURS) == sns.color_palette("colorblind", 10).as_hex()

@@ -1,4 +1,4 @@
-"""leaderboard: every scored cell → reports/leaderboard.{md,csv,json}."""
+"""leaderboard: every scored cell → reports/leaderboard.{md,csv,json}, and the terminal."""
 
 import json
 
@@ -10,6 +10,7 @@ from sslpipe.progress import say
 from sslpipe.reporting import leaderboard_text
 from sslpipe.reporting.leaderboard import leaderboard
 from sslpipe.reporting.results import Results
+from sslpipe.terminal.leaderboard import print_leaderboard
 
 
 def run(params: Params, layout: Layout) -> None:
@@ -20,4 +21,5 @@ def run(params: Params, layout: Layout) -> None:
     text = json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False)
     write_text(layout.leaderboard("json"), text + "\n")
     write_text(layout.leaderboard("md"), leaderboard_text.as_markdown(whole))
+    print_leaderboard(whole)
     say(f"leaderboard: {layout.leaderboard('md')}")

@@ -42,7 +42,7 @@ async function draw(element, description, spec, clicked) {
       ...(layer && { layer }), // Vega warns of a layer without data
     };
     const options = {
-      mode: "vega-lite", renderer: "svg", actions: false,
+      mode: "vega-lite", renderer: "svg", actions: false, patch: tipsOfNearest,
       tooltip: { disableDefaultStyle: true, sanitize: escaped },
     };
     const { view } = await vegaEmbed(element, whole, options);
@@ -56,6 +56,17 @@ async function draw(element, description, spec, clicked) {
     element.setAttribute("aria-label", description);
   }
   element.dataset.drawn = "yes";
+}
+
+/** The tooltip of the cell around a point is about the point: Vega-Lite (up to 6.4) says so of fields
+ * with a format only. */
+function tipsOfNearest(spec) {
+  for (const { name, encode } of spec.marks)
+    if (name?.endsWith("voronoi")) {
+      const { tooltip } = encode.update;
+      tooltip.signal = tooltip.signal.replaceAll(/\bdatum(\.datum)?\[/g, "datum.datum[");
+    }
+  return spec;
 }
 
 const escaped = (value) => String(value).replaceAll("&", "&amp;").replaceAll("<", "&lt;");

@@ -82,11 +82,10 @@ def _pairs(table: Json) -> Json:
     """Of each pair of settings once, the earlier minus the later, in rows of the upper triangle."""
     count = len(table["runs"])
     pairs = [(i, j) for i in range(count) for j in range(i + 1, count)]
-    parts = ("difference", "low", "high", "p")
-    digits = {part: 4 if part != "p" else 3 for part in parts}
+    parts = {key: table[key] for key in ("difference", "low", "high", "p")}
     return {
         "runs": table["runs"],
-        **{part: rounded((table[part][i][j] for i, j in pairs), digits[part]) for part in parts},
+        **{key: [values[i][j] for i, j in pairs] for key, values in parts.items()},
     }
 
 

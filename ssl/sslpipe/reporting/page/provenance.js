@@ -43,6 +43,7 @@ const PROVENANCE = {
         ...(score.low === null ? [] : row.runs.map((one) =>
           file(tuned ? "finetune_predictions" : "predictions", names(one)))),
         data.files.leaderboard,
+        ...training(row.runs),
       ]),
       aboutDataset(dataset),
       ...aboutRuns(row.runs),
@@ -75,8 +76,8 @@ const PROVENANCE = {
       `${run} minus ${rival} on ${dataset}`,
       make("p", {}, `Difference in ${heading("probe_top1")} top-1 on the same test images.`),
       terms([
-        ["difference", `${points(found.difference)} points`],
-        [`${level()} interval`, `${points(found.low)} to ${points(found.high)} points`],
+        ["difference", `${points(found.difference, 4)} points`],
+        [`${level()} interval`, `${points(found.low, 4)} to ${points(found.high, 4)} points`],
         ["p", `${pValue(found.p)}, adjusted for all pairs of the data set (Holm)`],
         [run, `${percent(scoreOf(one, "probe_top1").mean)} %`],
         [rival, `${percent(scoreOf(other, "probe_top1").mean)} %`],
@@ -84,6 +85,7 @@ const PROVENANCE = {
       sources([
         ...[...one.runs, ...other.runs].map((each) => file("predictions", { dataset, run: each })),
         data.files.leaderboard,
+        ...training([...one.runs, ...other.runs]),
       ]),
       aboutDataset(dataset),
       ...aboutRuns([...one.runs, ...other.runs]),
@@ -102,9 +104,9 @@ const PROVENANCE = {
       make("p", {}, `In the study ${data.studies[study].title}: ${data.studies[study].x_label} = ${row.x_label}.`),
       terms(differs
         ? [
-            [`minus ${row.compared_with}`, `${points(score.difference)} points`],
+            [`minus ${row.compared_with}`, `${points(score.difference, 4)} points`],
             [`${level()} interval`,
-              `${points(score.difference_low)} to ${points(score.difference_high)} points`],
+              `${points(score.difference_low, 4)} to ${points(score.difference_high, 4)} points`],
             ["p", `${pValue(score.p)}, adjusted for all comparisons of the study (Holm)`],
           ]
         : [
@@ -113,8 +115,11 @@ const PROVENANCE = {
             [`${level()} interval`, `${score.low} to ${score.high}`],
           ]),
       grid(["run", "seed", name], row.runs.map((one, i) => [one, row.seeds[i], score.values[i]])),
-      sources(runs.flatMap((one) => [
-        file("metrics", { dataset, run: one }), file("predictions", { dataset, run: one })])),
+      sources([
+        ...runs.flatMap((one) => [
+          file("metrics", { dataset, run: one }), file("predictions", { dataset, run: one })]),
+        ...training(runs),
+      ]),
       aboutDataset(dataset),
       ...aboutRuns(runs),
       aboutEvaluation(),
@@ -132,7 +137,7 @@ const PROVENANCE = {
         ["run", key],
         runs.map((one, i) => [one, values[i]]),
       ),
-      sources(runs.map((one) => file("pretrain", { run: one }))),
+      sources(training(runs)),
       ...aboutRuns(runs),
     ];
   },
@@ -147,7 +152,7 @@ const PROVENANCE = {
         ["epoch", `${epoch} of ${curve.epoch.at(-1)}`],
         ["measurements", `${measured(curve, key).length}`],
       ]),
-      sources([file("history", { run })]),
+      sources([file("history", { run }), ...training([run])]),
       ...aboutRuns([run]),
     ];
   },
@@ -165,8 +170,11 @@ const PROVENANCE = {
     return [
       `Answers of ${run} on ${dataset}`,
       make("p", {}, "Counted over the linear probe's answers to all test images."),
-      sources(runs.flatMap((one) => [
-        file("predictions", { dataset, run: one }), file("features", { dataset, run: one })])),
+      sources([
+        ...runs.flatMap((one) => [
+          file("predictions", { dataset, run: one }), file("features", { dataset, run: one })]),
+        ...training(runs),
+      ]),
       aboutDataset(dataset),
       ...aboutRuns(runs),
       aboutEvaluation(),
@@ -177,10 +185,10 @@ const PROVENANCE = {
     const runs = data.rows.find((row) => row.run === run)?.runs ?? [run];
     return [
       runs.length > 1 ? `${run}, ${runs.length} runs` : `Run ${run}`,
-      sources(runs.flatMap((one) => [
-        file("pretrain", { run: one }),
-        data.curves[one] && file("history", { run: one }),
-      ])),
+      sources([
+        ...training(runs),
+        ...runs.map((one) => data.curves[one] && file("history", { run: one })),
+      ]),
       ...aboutRuns(runs),
     ];
   },
@@ -217,6 +225,8 @@ const sources = (paths) =>
   block("Files below reports/",
     make("ul", { className: "files" }, [...new Set(paths.filter(Boolean))].map((path) =>
       make("li", {}, make("a", { href: path }, path)))));
+
+const training = (runs) => runs.map((run) => file("pretrain", { run }));
 
 function aboutDataset(dataset) {
   const its = data.datasets[dataset];
