@@ -228,7 +228,7 @@ def test_other_differences_are_named(tmp_path):
         "a": {"method": "moco"},
         "b": {"method": "moco", "lr": 0.1, "epochs": 9, "projector": {"output": 64}},
         "c": {"method": "simclr"},
-        "d": {"method": "simclr", "lr": 0.1, "views": {"local": 2, "local_size": 16}},
+        "d": {"method": "simclr", "lr": 0.1, "views": {"local": 2, "local_size": 24}},
     }
     study = {"runs": list(runs), "x": "lr"}
     found = rows(reports(tmp_path, {"lr": study}, runs, images=40))
@@ -238,7 +238,7 @@ def test_other_differences_are_named(tmp_path):
 def test_what_belongs_to_x_is_no_other_difference(tmp_path):
     runs = {
         "none": {"method": "moco", "views": {"local_size": 20}},  # without local crops no effect
-        "local": {"method": "moco", "views": {"local": 2, "local_size": 16}},
+        "local": {"method": "moco", "views": {"local": 2, "local_size": 24}},
         "wide": {"method": "moco", "backbone": "resnet34", "seed": 3, "threads": 2},
     }
     declared = {
@@ -288,7 +288,7 @@ def test_runs_scored_on_other_images_are_refused(tmp_path):
     arrays = read_arrays(path)
     arrays["label"] = arrays["label"][::-1]
     write_with(path, lambda file: np.savez(file, **arrays))
-    with pytest.raises(UserError, match="zoo: moco_lr_01 and moco were scored on different images"):
+    with pytest.raises(UserError, match=r"zoo: moco_lr_01 and .* were scored on different images"):
         rows(made)
     path.unlink()
     with pytest.raises(UserError, match=r"made by: sslpipe evaluate moco_lr_01 zoo"):
@@ -364,7 +364,7 @@ def test_trained_but_not_evaluated(tmp_path):
 
 def test_an_unknown_study_is_one_line(tmp_path):
     made = reports(tmp_path)
-    with pytest.raises(UserError, match="no study named 'nope' in params.yaml; there are: lr"):
+    with pytest.raises(UserError, match=r"no study named .nope. in params\.yaml; there are: lr"):
         stage.run(*made, "nope")
 
 
