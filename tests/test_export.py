@@ -186,7 +186,7 @@ def test_the_card_says_what_the_files_say(project, tmp_path):
         "[0.485, 0.456, 0.406]",
         "[0.229, 0.224, 0.225]",
         "Made up",  # the title of the corpus's data set
-        "Scored on other images of these sets, whose train images it has seen: `zoo`",
+        "Scored on other images of these sets, whose train images it has seen: `zoo`. ",
         made["inputs"]["corpus_sha256"],
         sha256(folder / "model.safetensors"),
         sha256(layout.encoder("moco")),
@@ -207,14 +207,16 @@ def test_the_card_says_what_the_files_say(project, tmp_path):
 
 
 def test_the_card_does_not_hide_that_training_did_not_pay(tmp_path):
-    runs = {name: RUNS[name] for name in ("moco", "byol", "untrained")}
-    skill = {"moco": 0.3, "byol": 0.9, "untrained": 0.3}
+    runs = {name: RUNS[name] for name in ("moco", "byol", "simclr", "untrained")}
+    skill = {"moco": 0.3, "byol": 0.9, "simclr": 0.05, "untrained": 0.3}
     params, layout = write_reports(tmp_path, content(runs), skill=skill)
-    for name in ("moco", "byol"):
+    for name in ("moco", "byol", "simclr"):
         save_encoder(layout.encoder(name), build_backbone("resnet18"), resolve(params, name))
         export.run(params, layout, name)
     said = "is not surely better than that of `untrained`"
-    assert (layout.export("moco") / "README.md").read_text().count(said) == 2  # data sets
+    for name in ("moco", "simclr"):
+        card = (layout.export(name) / "README.md").read_text()
+        assert card.count(said) == 2  # data sets
     assert said not in (layout.export("byol") / "README.md").read_text()
 
 

@@ -32,20 +32,31 @@ def digest(path: Path) -> str:
 
 def test_leaderboard_of_a_whole_run(project):
     table = pd.read_csv(project.folder / "reports/leaderboard.csv")
-    assert list(table)[:11] == [
-        "dataset", "run", "method", "backbone", "corpus", "knn_top1", "probe_top1", "public_top1",
-        "private_top1", "images_per_s", "train_seconds",
-    ]  # fmt: skip
+    assert list(table)[:6] == ["dataset", "run", "runs", "method", "backbone", "corpus"]
     assert set(table["run"]) == {"simclr", "moco", "raw_pixels", "chance"}
     scores = table[["knn_top1", "probe_top1", "public_top1", "private_top1"]]
     assert scores.ge(0).all(axis=None) and scores.le(1).all(axis=None)
+    encoders = table[table["run"] != "chance"]
+    assert encoders["probe_top1_low"].le(encoders["probe_top1"]).all()
+    assert encoders["probe_top1_high"].ge(encoders["probe_top1"]).all()
+    tuned = table.set_index("run")["finetune_top1"]
+    assert 0 <= tuned["simclr"] <= 1 and tuned.drop("simclr").isna().all()
     assert table.set_index("run")["public_top1"]["chance"] == pytest.approx(1 / 20)
-    shown = project.run("sslpipe show").stdout
-    assert "simclr" in shown and "reports/leaderboard.md" in shown
-    for figure in ("accuracy", "loss"):
+    assert "simclr" in project.run("sslpipe show").stdout
+    reports = project.folder / "reports"
+    for figure in ("accuracy", "loss", "budget", "confusion", "study_method"):
         for kind, magic in (("png", b"\x89PNG"), ("svg", b"<?xml")):
-            path = project.folder / f"reports/figures/{figure}.{kind}"
-            assert path.read_bytes().startswith(magic)
+            assert (reports / f"figures/{figure}.{kind}").read_bytes().startswith(magic)
+    assert (reports / "figures/neighbours_patches.png").exists()
+    assert (reports / "claims.md").read_text().startswith("# Claims")
+    assert "</html>" in (reports / "index.html").read_text()
+
+
+def test_snakemakes_own_report_shows_the_figures_with_captions(project):
+    project.run("snakemake --report report.html")
+    text = (project.folder / "report.html").read_text()
+    for name in ("accuracy.png", "study_method.png", "neighbours_patches.png", "index.html"):
+        assert name in text
 
 
 def test_encoder_loads_into_torchvision(project):

@@ -176,8 +176,11 @@ def test_the_grid_of_the_best_setting_of_each_method(made):
     _, layout = made
     for run in MOCO:
         change(layout.metrics(run, "zoo"), probe_val_top1=0.5)
-    grid = read(layout.features("moco", "zoo"))["grid"]
-    choice = max(grid, key=lambda cell: cell["val_top1"])
+    features = read(layout.features("moco", "zoo"))
+    grid = features["grid"]
+    choice = grid[6]  # in neither the first row nor the first column
+    choice["val_top1"] = 1.0
+    write_json(layout.features("moco", "zoo"), features)
     change(
         layout.metrics("moco", "zoo"), probe_best_lr=choice["lr"],
         probe_best_weight_decay=choice["weight_decay"], probe_best_on_edge=True,

@@ -77,6 +77,7 @@ def test_without_any_result_every_figure_says_so(tmp_path, monkeypatch):
     for name, figure in drawn(monkeypatch, params, layout).items():
         said = words(figure)
         assert len(said) == len(figure.axes) and all(text.startswith("no ") for text in said), name
+        assert not figure.legends, name
     monkeypatch.undo()
     stage.run(params, layout)
     assert len(files(layout)) == 2 * len(NAMES)

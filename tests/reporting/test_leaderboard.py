@@ -88,7 +88,7 @@ def test_what_does_not_change_the_training_makes_no_setting(tmp_path):
 
 def test_order_of_rows(whole):
     """Trained ones by the public score, then baselines, then chance; data sets as in params.yaml."""
-    assert [name for name in whole["datasets"]] == ["zoo", "sun"]
+    assert list(whole["datasets"]) == ["zoo", "sun"]
     for dataset in ("zoo", "sun"):
         rows = rows_of(whole, dataset)
         kinds = [row["kind"] for row in rows]
@@ -320,7 +320,10 @@ def test_the_same_bytes_twice_and_no_torch(made):
     stage.run(params, layout)
     names = [layout.leaderboard(kind) for kind in ("md", "csv", "json")]
     before = [path.read_bytes() for path in names]
-    program = "import sys; from sslpipe.cli import main; assert main(['leaderboard']) == 0; print('torch' in sys.modules)"
+    program = (
+        "import sys; from sslpipe.cli import main; assert main(['leaderboard']) == 0; "
+        "print('torch' in sys.modules)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=layout.root, capture_output=True, text=True
     )

@@ -1,6 +1,7 @@
 """The page as text: what it says, against the files that it is made of; see also the browser's test."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -208,7 +209,11 @@ def test_the_same_input_gives_the_same_bytes(made, html):
     )
     root = made[1].root
     made[1].page().unlink()
-    subprocess.run([sys.executable, "-c", code, str(root)], check=True, env={"PYTHONHASHSEED": "7"})
+    subprocess.run(
+        [sys.executable, "-c", code, str(root)],
+        check=True,
+        env=os.environ | {"PYTHONHASHSEED": "7"},
+    )
     assert made[1].page().read_text() == html
 
 

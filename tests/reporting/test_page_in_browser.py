@@ -445,7 +445,7 @@ def page_inputs(page):
 
 
 def test_the_keyboard_suffices(page):
-    page.open(again=False)
+    page.open()
     keys = ActionChains(page.driver)
     keys.send_keys(Keys.TAB).perform()
     assert page.driver.switch_to.active_element.get_attribute("class") == "skip"

@@ -123,7 +123,7 @@ def test_unscored_sets_are_one_line_each(tmp_path, printed):
     assert lines[-2] == "zoo: not compared; first: sslpipe evaluate moco zoo"
 
 
-def test_different_images_are_refused(tmp_path):
+def test_different_images_are_refused(tmp_path, capsys):
     runs = {name: {"method": name} for name in ("moco", "byol")}
     params, layout = write_reports(tmp_path, content(runs), images=60)
     with np.load(layout.predictions("byol", "zoo")) as arrays:
@@ -134,6 +134,7 @@ def test_different_images_are_refused(tmp_path):
     layout.predictions("byol", "zoo").unlink()
     with pytest.raises(UserError, match="missing; it is made by: sslpipe evaluate byol zoo"):
         print_comparison(params, layout, "moco", "byol")
+    assert capsys.readouterr().out == ""  # the line alone
 
 
 # --- words ------------------------------------------------------------------------------------

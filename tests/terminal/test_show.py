@@ -172,6 +172,7 @@ def test_the_probes_cell_and_the_numbers_of_features(tmp_path, printed):
     assert line_of(lines, "alignment").split()[1:] == ["0.40", "0.40"]
     assert line_of(lines, "uniformity").split()[1:] == ["-2.50", "-2.50"]
     assert sha256(layout.encoder("moco")) in line_of(lines, "encoder sha256")
+    assert f"  {layout.encoder('moco')}" in lines
 
 
 def test_files_are_those_that_exist(made, printed):

@@ -36,7 +36,7 @@ rule subset:
         "data/packed/{dataset}.csv",
     log:
         "logs/subset/{dataset}.log",
-    threads: workflow.cores
+    threads: CORES
     params:
         image_size=config["image_size"],
         dataset=settings("datasets", "{dataset}"),

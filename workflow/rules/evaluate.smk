@@ -8,7 +8,7 @@ rule embed:
         "data/embeddings/{run}/{dataset}.npz",
     log:
         "logs/embed/{run}_{dataset}.log",
-    threads: config["pretrain"].get("threads") or workflow.cores
+    threads: config["pretrain"].get("threads") or CORES
     resources:
         gpu=1,
     shell:
@@ -33,7 +33,7 @@ rule evaluate:
         "reports/features/{dataset}/{run}.json",
     log:
         "logs/evaluate/{run}_{dataset}.log",
-    threads: config["pretrain"].get("threads") or workflow.cores
+    threads: config["pretrain"].get("threads") or CORES
     params:
         evaluate=config["evaluate"],
     shell:
@@ -57,7 +57,7 @@ rule finetune:
         "reports/predictions/{dataset}/finetune/{run}.npz",
     log:
         "logs/finetune/{run}_{dataset}.log",
-    threads: config["pretrain"].get("threads") or workflow.cores
+    threads: config["pretrain"].get("threads") or CORES
     resources:
         gpu=1,
     params:

@@ -19,7 +19,7 @@ rule pretrain:
         lambda wildcards: config["runs"][wildcards.run].get(
             "threads", config["pretrain"].get("threads")
         )
-        or workflow.cores
+        or CORES
     resources:
         gpu=gpus,
     params:

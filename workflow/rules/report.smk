@@ -3,7 +3,9 @@ METRICS = expand("reports/metrics/{dataset}/{run}.json", dataset=SCORED, run=RUN
 METRICS += expand(
     "reports/metrics/{dataset}/finetune/{run}.json", dataset=SCORED, run=FINETUNED
 )
-PREDICTIONS = expand("reports/predictions/{dataset}/{run}.npz", dataset=SCORED, run=RUNS)
+PREDICTIONS = expand(
+    "reports/predictions/{dataset}/{run}.npz", dataset=SCORED, run=RUNS
+)
 PREDICTIONS += expand(
     "reports/predictions/{dataset}/finetune/{run}.npz", dataset=SCORED, run=FINETUNED
 )
@@ -80,6 +82,7 @@ rule neighbours:
             for path in FEATURES + METRICS
             if path.split("/")[2] == wildcards.dataset
         ],
+        PRETRAIN_REPORTS,
     output:
         report(
             "reports/figures/neighbours_{dataset}.png",
@@ -138,6 +141,7 @@ rule figures:
     log:
         "logs/figures.log",
     params:
+        evaluate=config["evaluate"],
         leaderboard=config["leaderboard"],
         runs=config["runs"],
     shell:
@@ -201,7 +205,9 @@ rule page:
         PRETRAIN_REPORTS,
     output:
         report(
-            "reports/index.html", caption="../report/index.rst", category="Whole report"
+            "reports/index.html",
+            caption="../report/index.rst",
+            category="Whole report",
         ),
     log:
         "logs/page.log",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import stdev
 from typing import Any
 
 import yaml
@@ -301,15 +302,13 @@ def _seeds(results: Results, run: str, datasets: Sequence[str]) -> Iterator[str]
     """How much the probe differs between runs that differ in nothing but their seed."""
     (runs,) = (some.runs for some in settings(results.pretrain) if run in some.runs)
     yield "One training: another seed gives other weights and somewhat other scores."
-    if len(runs) == 1:
-        return
-    whole = of_runs(results, runs)
     for dataset in datasets:
-        row = rows_of(whole, dataset)[0]
-        if (std := row["scores"]["probe_top1"]["std"]) is not None:
+        cells = [results.metrics.get((dataset, other)) for other in runs]
+        values = [cell["probe_top1"] for cell in cells if cell is not None]
+        if len(values) > 1:
             yield (
-                f"On {code(dataset)} the probe of {len(row['runs'])} seeds has a standard deviation of "
-                f"{100 * std:.1f} points."
+                f"On {code(dataset)} the probe of {len(values)} seeds has a standard deviation of "
+                f"{100 * stdev(values):.1f} points."
             )
 
 

@@ -39,6 +39,8 @@ def effective(made: Mapping[str, Any]) -> Flat:
     """`flat` without what has no effect on what is learnt. Of an encoder that was not trained:
     what it is, and its seed."""
     keys = flat(made)
+    if not keys["views.local"]:  # nothing is drawn by these
+        keys = {key: value for key, value in keys.items() if not key.startswith("views.local_")}
     if not made["trained"]:
         return {key: keys[key] for key in ("method", "backbone", "image_size", "seed", "stem")}
     return {

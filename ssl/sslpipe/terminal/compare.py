@@ -68,6 +68,12 @@ def print_comparison(
     """
     results = Results(params, layout)
     a, b = sides(results, one, other, alone=alone)
+    absent = {dataset: unscored(results, dataset, a, b) for dataset in results.datasets}
+    found = {
+        dataset: differences(results, dataset, a, b)
+        for dataset, run in absent.items()
+        if run is None
+    }
     console = console or stdout()
     for name, side in (("A", a), ("B", b)):
         seeds = f", {len(side.runs)} seeds: {', '.join(side.runs)}" if len(side.runs) > 1 else ""
@@ -75,19 +81,16 @@ def print_comparison(
         console.print(Text.assemble((f"{name}  {side.name}", TITLE), (f"  {about}{seeds}", FAINT)))
     _print_parameters(console, results, a, b)
     _print_cost(console, results, a, b)
-    found, lines = {}, []
-    for dataset in results.datasets:
-        if absent := unscored(results, dataset, a, b):
-            lines.append(f"{dataset}: not compared; first: sslpipe evaluate {absent} {dataset}")
-        else:
-            found[dataset] = differences(results, dataset, a, b)
-            _print_differences(console, params, dataset, found[dataset])
+    for dataset, scores in found.items():
+        _print_differences(console, params, dataset, scores)
     print_title(console, "In words")
     confidence = params.report.confidence
     for line in (*_conclusions(found, a, b, confidence), *_cautions(results, a, b, bool(found))):
         console.print(Text(line))
-    for line in lines:
-        console.print(Text(line, style=WARNING))
+    for dataset, run in absent.items():
+        if run is not None:
+            line = f"{dataset}: not compared; first: sslpipe evaluate {run} {dataset}"
+            console.print(Text(line, style=WARNING))
 
 
 def sides(results: Results, one: str, other: str, *, alone: bool) -> tuple[Setting, Setting]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean, stdev
 
 from rich.console import Console
 from rich.text import Text
@@ -11,8 +13,7 @@ from sslpipe.files import sha256
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
 from sslpipe.reporting.few_runs import of_runs, score_with_interval
-from sslpipe.reporting.leaderboard import Json, Row, rows_of
-from sslpipe.reporting.leaderboard_text import DASH, in_words
+from sslpipe.reporting.leaderboard import MAIN, Json, Row, legend, rows_of
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.settings import Setting, settings
 from sslpipe.reporting.trained import as_set, changed, cost, in_short, origin
@@ -36,11 +37,10 @@ def print_run(params: Params, layout: Layout, name: str, console: Console | None
     if name not in results.pretrain:
         console.print(Text(f"{name}: not trained; it is made by: sslpipe pretrain {name}"))
         return
-    made = results.pretrain[name]
+    made, whole = results.pretrain[name], of_runs(results, [name])
     print_title(console, name, in_short(made))
     print_pairs(console, _training(made, layout, name))
-    alone = of_runs(results, [name])
-    _print_scores(console, params, alone)
+    _print_scores(console, params, whole)
     _print_seeds(console, results, _setting(results, name))
     absent = [dataset for dataset, run in results.unscored if run == name]
     for dataset in absent:
@@ -128,21 +128,35 @@ def _print_seeds(console: Console, results: Results, setting: Setting) -> None:
     """Mean and deviation of the main scores over the runs that differ in nothing but their seed."""
     if len(setting.runs) == 1:
         return
-    whole = of_runs(results, setting.runs)
     print_title(console, "Seeds", ", ".join(setting.runs))
-    if not whole["datasets"]:
+    cells = {
+        dataset: [
+            results.metrics[dataset, run]
+            for run in setting.runs
+            if (dataset, run) in results.metrics
+        ]
+        for dataset in results.datasets
+    }
+    cells = {dataset: some for dataset, some in cells.items() if some}
+    if not cells:
         return
-    rows = [rows_of(whole, dataset)[0] for dataset in whole["datasets"]]
+    headings = legend(results.params)
     columns = [
-        Column("", list(whole["datasets"])),
-        Column("runs", [str(len(row["runs"])) for row in rows], right=True),
+        Column("", list(cells)),
+        Column("runs", [str(len(some)) for some in cells.values()], right=True),
     ]
     columns += [
         Column(
-            whole["legend"][key]["heading"],
-            [in_words(row, key, "score") if key in row["scores"] else DASH for row in rows],
+            headings[key]["heading"],
+            [_mean_and_deviation([cell[key] for cell in some]) for some in cells.values()],
             right=True,
         )
-        for key in whole["main"]
+        for key in MAIN
     ]
     print_table(console, columns)
+
+
+def _mean_and_deviation(values: Sequence[float]) -> str:
+    """In percent; the deviation of the sample, where there are several."""
+    mean = f"{100 * fmean(values):.1f}"
+    return f"{mean} ± {100 * stdev(values):.1f}" if len(values) > 1 else mean

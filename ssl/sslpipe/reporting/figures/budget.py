@@ -50,23 +50,23 @@ def budget_figure(scored: Scored) -> Figure:
         for i, method in enumerate(scored.methods)
     }
     bases = scored.baselines
+    drawn: set[str] = set()  # methods and baselines
     with look():
         figure, grid = panels(len(COSTS), len(names))
         for row, (cost, title) in zip(grid, COSTS.items(), strict=True):
             for panel, name in zip(row, names, strict=True):
                 panel.set_title(name if cost == next(iter(COSTS)) else "")
                 panel.set_xlabel(title)
-                levels = [scored.mean(name, s, "probe_top1") for s in bases]
-                _panel(panel, points(scored, name, cost), levels, styles)
+                levels = {s.name: scored.mean(name, s, "probe_top1") for s in bases}
+                some = points(scored, name, cost)
+                if some:
+                    _panel(panel, some, list(levels.values()), styles)
+                    drawn |= {point.method for point in some}
+                    drawn |= {base for base, level in levels.items() if level is not None}
+                else:
+                    say_only(panel, "no finished run has been scored")
             row[0].set_ylabel("linear probe top-1 (test, %)")
-        handles = [
-            Line2D([], [], linestyle="", markersize=7, label=method, **style)
-            for method, style in styles.items()
-        ]
-        handles.append(
-            Line2D([], [], color=GREY, linewidth=1.2, label="best for at most that cost")
-        )
-        legend(figure, handles + baseline_handles([setting.name for setting in bases]))
+        legend(figure, _handles(styles, [setting.name for setting in bases], drawn))
     return figure
 
 
@@ -95,9 +95,6 @@ def front(costs: Sequence[float], scores: Sequence[float]) -> list[int]:
 def _panel(
     panel: Axes, some: Sequence[Point], levels: Sequence[float | None], styles: dict[str, Style]
 ) -> None:
-    if not some:
-        say_only(panel, "no finished run has been scored")
-        return
     for i, level in enumerate(levels):
         if level is not None:
             panel.axhline(level, **baseline_style(i), gid="baseline", zorder=1)
@@ -119,3 +116,15 @@ def _panel(
     labels = Labels(panel, list(zip(costs, scores, strict=True)))
     for i in best if len(some) > ALL_NAMED else range(len(some)):
         labels.put(some[i].setting, (costs[i], scores[i]))
+
+
+def _handles(styles: dict[str, Style], bases: Sequence[str], drawn: set[str]) -> list[Line2D]:
+    handles = [
+        Line2D([], [], linestyle="", markersize=7, label=method, **style)
+        for method, style in styles.items()
+        if method in drawn
+    ]
+    if handles:
+        label = "best for at most that cost"
+        handles.append(Line2D([], [], color=GREY, linewidth=1.2, label=label))
+    return handles + baseline_handles(bases, drawn)

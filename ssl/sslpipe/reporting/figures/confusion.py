@@ -34,7 +34,6 @@ def confusion_figure(scored: Scored) -> Figure:
     with look():
         figure, (row,) = panels(1, len(names), size=(SIDE, SIDE), gap=(0.7 + 0.075 * longest, 0))
         for panel, name in zip(row, names, strict=True):
-            label_distances(panel, *([0.3 + 0.065 * longest] * 2), (SIDE, SIDE))
             title, shares, labels = shown[name]
             panel.set_title(f"{name}{title}", fontsize=10.5)
             if labels:
@@ -104,14 +103,17 @@ def _draw(panel: Axes, shares: np.ndarray, labels: Sequence[str]) -> QuadMesh:
     import seaborn as sns  # takes seconds, which only the heat-maps are worth
 
     few = len(labels) <= WRITTEN
+    size = 9 if few else 7.5
     sns.heatmap(
         100 * shares, ax=panel, cmap="mako_r", norm=PowerNorm(0.5, 0, 100), cbar=False, annot=few, fmt=".0f",
         annot_kws={"fontsize": 8}, xticklabels=False, yticklabels=False, linewidths=0,
     )  # fmt: skip
     places = np.arange(len(labels)) + 0.5
     words = [cut(label, LABEL) for label in labels]
-    panel.set_xticks(places, words, rotation=90, fontsize=9 if few else 7.5)
-    panel.set_yticks(places, words, fontsize=9 if few else 7.5)
+    panel.set_xticks(places, words, rotation=90, fontsize=size)
+    panel.set_yticks(places, words, fontsize=size)
+    room = 0.2 + size / 72 * 0.68 * max(map(len, words))  # inches, of the longest word
+    label_distances(panel, room, room, (SIDE, SIDE))
     panel.set(xlabel="answered", ylabel="true class")
     panel.grid(False)
     return panel.collections[0]

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sslpipe.reporting.figures.layout import cut, panels, say_only
+from sslpipe.reporting.figures.layout import cut, label_distances, panels, say_only
 from sslpipe.reporting.figures.style import COLOURS, look
 from sslpipe.reporting.scored import Scored
 
@@ -44,6 +44,7 @@ def feature_map_figure(scored: Scored) -> Figure:
                 panel.set_title(f"{name}: {setting.name}{many}", fontsize=10.5)
                 _draw(panel, features["map"], len(classes))
             row[0].set_ylabel(kind)
+            label_distances(row[0], 0.1, 0.1, SIZE)
         for panel, name in zip(grid[-1], scored.datasets, strict=True):
             known = [
                 scored.results.features.get((name, s.name))

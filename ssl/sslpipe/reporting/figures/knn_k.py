@@ -43,11 +43,13 @@ def knn_k_figure(scored: Scored) -> Figure:
                 curve = over_k(scored, name, setting)
                 if curve:
                     panel.plot(*_sides(curve), **baseline_style(i), gid="baseline")
+                    drawn |= set(setting.runs)
             _finish(panel, studied)
         row[0].set_ylabel("k-NN top-1 (test, %)")
         handles = setting_handles(groups, drawn, styles)
-        handles += baseline_handles([setting.name for setting in bases])
-        handles.append(Line2D([], [], **STUDIED, label=f"k = {studied}, used elsewhere"))
+        handles += baseline_handles([setting.name for setting in bases], drawn)
+        if drawn:
+            handles.append(Line2D([], [], **STUDIED, label=f"k = {studied}, used elsewhere"))
         legend(figure, handles)
     return figure
 
@@ -55,7 +57,7 @@ def knn_k_figure(scored: Scored) -> Figure:
 def over_k(scored: Scored, dataset: str, setting: Setting) -> dict[int, float]:
     """k → mean top-1, of the numbers of neighbours that were asked for and could be answered."""
     knn = scored.results.params.evaluate.knn
-    keys = {knn.k: "knn_top1"} | {k: f"knn_{k}_top1" for k in knn.also_k}
+    keys = {k: f"knn_{k}_top1" for k in knn.also_k} | {knn.k: "knn_top1"}
     values = {k: scored.mean(dataset, setting, keys[k]) for k in sorted(keys)}
     return {k: value for k, value in values.items() if value is not None}
 

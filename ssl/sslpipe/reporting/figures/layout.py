@@ -95,8 +95,13 @@ def called(setting: Setting, runs: Sequence[str]) -> str:
     return setting.name if len(runs) == 1 else f"{setting.name} ({len(runs)} seeds)"
 
 
-def baseline_handles(names: Sequence[str]) -> list[Line2D]:
-    return [Line2D([], [], **baseline_style(i), label=name) for i, name in enumerate(names)]
+def baseline_handles(names: Sequence[str], drawn: Collection[str]) -> list[Line2D]:
+    """Of those that were drawn; a baseline's style goes by its place among all `names`."""
+    return [
+        Line2D([], [], **baseline_style(i), label=name)
+        for i, name in enumerate(names)
+        if name in drawn
+    ]
 
 
 def say(panel: Axes, text: str) -> None:

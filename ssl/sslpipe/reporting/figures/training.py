@@ -76,7 +76,7 @@ def accuracy_figure(
         for panel in grid[-1]:
             panel.set_xlabel("pretraining epoch")
         handles = setting_handles(groups, histories, styles)
-        handles += baseline_handles(list(levels)) + _mark_handles(histories)
+        handles += baseline_handles(list(levels), levels) + _mark_handles(histories)
         legend(figure, handles)
     return figure
 

@@ -7,7 +7,8 @@ const chosen = (id) => byId(id).value;
 const openScore = (key) => ({ dataset, run, kind }) =>
   kind !== "chance" && openProvenance({ source: "score", dataset, run, key });
 
-let drawn = Promise.resolve();
+// The tables are seen first.
+let drawn = new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
 /** One drawing after another, so that the last choice is the one that is seen. */
 const later = (drawIt) => {
   drawn = drawn.then(drawIt);
