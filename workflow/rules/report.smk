@@ -216,7 +216,7 @@ rule page:
         runs=config["runs"],
         studies=config["studies"],
         datasets=config["datasets"],
-        corpora=config["corpora"],
+        finetune=config["finetune"],
         report=config["report"],
     shell:
         "sslpipe page 2>&1 | tee {log}"

@@ -22,7 +22,7 @@ SIZE = (4.0, 4.0)
 
 
 def feature_map_figure(scored: Scored) -> Figure:
-    """The map of validation images (t-SNE) of the best trained setting (its first run), and below it
+    """The map of test images (t-SNE) of the best trained setting (its first run), and below it
     that of an untrained encoder: a column for each data set, a colour for each class."""
     chosen = {name: scored.best(name, scored.trained) for name in scored.datasets}
     before = {name: scored.untrained(name, chosen[name]) for name in scored.datasets}

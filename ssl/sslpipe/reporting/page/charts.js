@@ -276,7 +276,7 @@ function budgetSpec(points, cost, title) {
   const costs = points.map((point) => point[cost]);
   const wide = Math.max(...costs) > 20 * Math.min(...costs) && Math.min(...costs) > 0;
   const x = { field: cost, type: "quantitative", title,
-    scale: wide ? { type: "log", padding: 10 } : { zero: false, padding: 10 }, axis: { format: cost === "images" ? "~s" : "~g", grid: false } };
+    scale: wide ? { type: "log", padding: 10 } : { zero: false, padding: 10 }, axis: { format: cost === "images" ? ".3~s" : "~g", grid: false } };
   const y = { field: "score", type: "quantitative", title: points.title, scale: { zero: false } };
   const frontier = [];
   for (const point of [...points].sort((a, b) => a[cost] - b[cost] || b.score - a.score))
