@@ -102,6 +102,8 @@ class ByMethod(Strict):
     """Scored sets over which the mean is taken; empty is all of them."""
     margin: Points = 1.0
     """What still counts as equal."""
+    min_seeds: Count = 2
+    """Scored runs that each setting needs: intervals over images say nothing of other seeds."""
 
 
 class Comparison(Strict):
@@ -110,6 +112,8 @@ class Comparison(Strict):
     data_sets: list[Name] = []
     min_effect: Points = 0.0
     """By more than this."""
+    min_seeds: Count = 2
+    """Scored runs that each setting needs: intervals over images say nothing of other seeds."""
 
 
 class ByBackbone(Comparison):

@@ -61,6 +61,10 @@ def case(tmp_path) -> Callable[..., Case]:
     ) -> Case:
         report = {"confidence": 0.95, "resamples": 500, "seed": 0}
         whole = content(runs, datasets, **({"report": report, "claims": {}} | changed))
+        # One seed each suffices here, but where a test is of just that.
+        for claim in ("C6", "C7", "C8", "C9"):
+            whole["claims"] = {claim: {}} | whole["claims"]
+            whole["claims"][claim] = {"min_seeds": 1} | whole["claims"][claim]
         return Case(*write_reports(tmp_path, whole, images=images, skill=skill, without=without))
 
     return make
@@ -657,12 +661,14 @@ RATES = {f"lr{i}": {"method": "moco", "lr": 1e-3 * (i + 1)} for i in range(4)}
     ("skill", "status", "share"),
     [
         ([0.3, 0.4, 0.5, 0.6], "holds", 100),  # the loss rises with the skill: see below
-        ([0.6, 0.5, 0.4, 0.3], "does not hold", 0),
-        ([0.6, 0.3, 0.4, 0.5], "holds", 50),
+        ([0.6, 0.5, 0.4, 0.3], "does not hold", 0),  # at most 45.9 % of such pairs
+        ([0.6, 0.3, 0.4, 0.5], "not enough data", 50),
     ],
 )
 def test_c11_counts_pairs_in_which_the_lower_loss_scores_lower(case, skill, status, share):
-    made = case(RATES, skill=dict(zip(RATES, skill, strict=True)))
+    made = case(
+        RATES, skill=dict(zip(RATES, skill, strict=True)), claims={"C11": {"discordant": 0.5}}
+    )
     for i, run in enumerate(RATES):
         made.change(made.layout.pretrain_report(run), final_loss=2.0 + i)
     claim = made.decide()["C11"]
@@ -779,7 +785,9 @@ def test_what_made_it_stands_in_the_json_and_the_same_input_gives_the_same_bytes
     made.decide()
     first = [made.layout.claims(suffix).read_bytes() for suffix in ("json", "md")]
     whole = json.loads(first[0])
-    assert whole["made_by"]["claims"]["C8"] == {"data_sets": [], "min_effect": 2.5}
+    assert whole["made_by"]["claims"]["C8"] == {
+        "data_sets": [], "min_effect": 2.5, "min_seeds": 1,
+    }  # fmt: skip
     assert whole["made_by"]["report"] == {"confidence": 0.95, "resamples": 500, "seed": 0}
     made.decide()
     assert first == [made.layout.claims(suffix).read_bytes() for suffix in ("json", "md")]
@@ -845,3 +853,40 @@ def test_mistakes_in_the_thresholds(claims, mistake):
     (found,) = claims_disagreements(Claims.model_validate(claims), **known)
     assert found.startswith(mistake)
     assert not list(claims_disagreements(Claims(), **known))
+
+
+def test_single_runs_decide_no_comparison(case):
+    """However clear on the images: another seed may turn it."""
+    runs = {m: {"method": m} for m in ("simclr", "moco", "byol")}
+    skill = {"moco": 0.8, "simclr": 0.4, "byol": 0.4}
+    loose = case(runs, skill=skill).decide()["C6"]
+    assert loose["status"] == "holds"
+    strict = case(runs, skill=skill, claims={"C6": {"min_seeds": 2}}).decide()["C6"]
+    assert strict["status"] == "not enough data" and strict["effect"] == loose["effect"]
+    assert "has not the 2 seeds" in strict["reason"] and "2 scored seeds" in strict["rule"]
+    repeated = {f"{m}_{seed}": {"method": m, "seed": seed} for m in runs for seed in (0, 1)}
+    skill = {name: 0.8 if name.startswith("moco") else 0.4 for name in repeated}
+    claim = case(repeated, skill=skill, claims={"C6": {"min_seeds": 2}}).decide()["C6"]
+    assert claim["status"] == "holds" and len(claim["runs"]) == 6
+
+
+def test_losses_of_other_corpora_and_batches_do_not_compare(case):
+    runs = {
+        "base": {"method": "moco"},
+        "more": {"method": "moco", "corpus": "more"},
+        "batch": {"method": "moco", "batch_size": 32},
+    }
+    skill = {"base": 0.8, "more": 0.3, "batch": 0.5}
+    claim = case(runs, skill=skill, claims={"C11": {"min_pairs": 1}}).decide()["C11"]
+    assert "no two scored settings" in claim["reason"].lower()
+
+
+def test_few_pairs_of_losses_leave_the_share_open(case):
+    """Three pairs that are clear on the images are still three: Clopper and Pearson's interval."""
+    runs = {f"moco_{i}": {"method": "moco", "lr": lr} for i, lr in enumerate((1e-4, 1e-3, 1e-2))}
+    made = case(runs, skill=dict(zip(runs, (0.3, 0.55, 0.8), strict=True)))
+    claim = made.decide()["C11"]
+    effect = claim["effect"]
+    hits = round(effect["value"] / 100 * 3)
+    theirs = stats.binomtest(hits, 3).proportion_ci(0.95, method="exact")
+    assert (effect["low"], effect["high"]) == pytest.approx((100 * theirs.low, 100 * theirs.high))

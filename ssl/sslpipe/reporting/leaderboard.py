@@ -63,7 +63,8 @@ def legend(params: Params) -> dict[str, dict[str, str]]:
         percent = f"{100 * fraction:g}"
         scores[f"fewlabels_{percent}_top1"] = (
             f"{percent} % labels",
-            f"linear probe trained on {percent} % of the labels for {epochs} epochs",
+            f"linear probe trained for {epochs} epochs on {percent} % of each class's labels, at "
+            "least one image",
         )
     scores |= {
         "knn_weighted_top1": (
@@ -176,7 +177,8 @@ class _Sampled:
             "private": int(first["private"].sum()),
         }
         columns: dict[tuple[str, str], np.ndarray] = {}
-        names = [*PER_CLASS, *(n for n in _scored(first) if n not in PER_CLASS), "finetune"]
+        others = dict.fromkeys(name for its in answers.values() for name in _scored(its))
+        names = [*PER_CLASS, *(n for n in others if n not in PER_CLASS), "finetune"]
         for name in names:
             for group in groups:
                 runs = [run for run in group.runs if name in answers[run]]
@@ -360,13 +362,14 @@ def _same_images(dataset: str, metrics: Mapping[str, Mapping[str, Any]], results
                     f"{dataset}: {key} is {cell[key]} for {run} but {expected[key]} for {first}; "
                     "they were scored on different images, evaluate again"
                 )
-    labels = results.predictions[dataset, first]["label"]
+    expected = results.predictions[dataset, first]
     for run, _ in others:
-        if not np.array_equal(labels, results.predictions[dataset, run]["label"]):
+        found = results.predictions[dataset, run]
+        if any(not np.array_equal(expected[key], found[key]) for key in ("label", "private")):
             raise UserError(
                 f"{dataset}: {run} and {first} were scored on different images, evaluate again"
             )
-    _same_finetuned(dataset, labels, results)
+    _same_finetuned(dataset, expected["label"], results)
 
 
 def _same_finetuned(dataset: str, labels: np.ndarray, results: Results) -> None:

@@ -24,7 +24,12 @@ def as_csv(whole: Json) -> str:
     speeds = [key for key, words in whole["legend"].items() if words["kind"] == "speed"]
     parts = {"": "mean", "_std": "std", "_low": "low", "_high": "high"}
     columns += speeds
-    columns += [f"{key}{end}" for key in scores for end in parts if _ever(whole, key, parts[end])]
+    columns += [
+        f"{key}{end}"
+        for key in scores
+        for end, part in parts.items()
+        if _ever(whole, key, part) and (whole["legend"][key]["kind"] != "setting" or not end)
+    ]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
@@ -34,6 +39,9 @@ def as_csv(whole: Json) -> str:
             for key, score in row["scores"].items()
             for end, part in parts.items()
         }
+        # The mean of several seeds' choices was no one's choice.
+        settings = [key for key in scores if whole["legend"][key]["kind"] == "setting"]
+        flat |= {key: in_words(row, key, "setting") for key in settings if key in row["scores"]}
         writer.writerow({**row, "runs": " ".join(row["runs"]), **flat})
     return text.getvalue()
 
@@ -178,7 +186,9 @@ def _sure(whole: Json, dataset: str, encoders: Sequence[Row]) -> Iterable[str]:
     yield (
         f"{percentage} intervals in percent, by a bootstrap over the test images; last, the probe's "
         f"distance from `{best['run']}` in points on the same images, with the p value of a paired "
-        "test, adjusted for comparing every two encoders."
+        "test, adjusted for comparing every two encoders. The first row is first by the public half of "
+        "these images, which flatters it: among encoders of equal worth, intervals of the distance "
+        "miss 0 more often than they should."
     )
     yield _aligned(["run", *headings, "distance", "p"], body, "l" + "r" * (len(headings) + 2))
 
@@ -188,7 +198,10 @@ def _shake_up(whole: Json, dataset: str) -> Iterable[str]:
     moved = [move for move in found["moves"] if move["public_rank"] != move["private_rank"]]
     count = len(found["moves"])
     if found["rank_correlation"] is None:
-        yield f"Too few trained settings ({count}) to compare their order on the two halves."
+        yield (
+            "Nothing to correlate: the order of the two halves takes three trained settings of "
+            f"different scores, and there are {count} trained settings."
+        )
     else:
         yield (
             f"Rank correlation (Spearman) of public and private scores over {count} trained "
@@ -237,11 +250,13 @@ def _edges(encoders: Sequence[Row]) -> Iterable[str]:
 def _reading(whole: Json) -> Iterable[str]:
     evaluate, report = whole["made_by"]["evaluate"], whole["made_by"]["report"]
     yield (
-        f"Encoders are frozen. Probes are trained with {' or '.join(evaluate['probe']['optimizer'])} "
+        "Encoders are frozen, but for the fine-tuned columns. Probes are trained with "
+        f"{' or '.join(evaluate['probe']['optimizer'])} "
         f"for {evaluate['probe']['epochs']} epochs on the training images. "
         "Their learning rate and weight decay are chosen on validation images, which were carved "
         "from the training images. Test images, public and private, are scored once, with that "
-        "choice; and once with each of the other probes, which are chosen in the same way."
+        "choice; and once with the default probe, and with the probes of fewer labels, whose cells "
+        "are chosen in the same way."
     )
     yield (
         "Scores are percentages of test images, public and private together unless a heading says "
@@ -249,7 +264,8 @@ def _reading(whole: Json) -> Iterable[str]:
         "mean ± standard deviation over seeds. Rows are ranked by the public score. **Bold**: the "
         f"best trained row of a column. `{CHANCE}`: always answering the most frequent training "
         "class. Baselines, never in bold: method `random` is the encoder before any training, "
-        f"backbone `pixels` the image averaged to 16×16. {DASH}: does not apply."
+        f"backbone `pixels` the image averaged to 16×16. {DASH}: does not apply. Speeds are as "
+        "measured, with whatever else ran on the machine."
     )
     yield (
         f"Intervals: {report['resamples']:,} bootstrap samples of the test images, the same for all "
@@ -278,7 +294,7 @@ def _reading(whole: Json) -> Iterable[str]:
 
 
 def _table(whole: Json, rows: Sequence[Row], columns: Sequence[str]) -> str:
-    """The best trained value of each score, and the highest speed, in bold."""
+    """The best trained value of each score in bold."""
     legend = whole["legend"]
     kinds = {key: legend[key]["kind"] for key in columns if key in legend}
     trained = [row for row in rows if row["kind"] == "trained"]
@@ -304,9 +320,8 @@ def _table(whole: Json, rows: Sequence[Row], columns: Sequence[str]) -> str:
 
 def _best(trained: Sequence[Row], key: str, kind: str) -> float | None:
     values = [value for row in trained if (value := _value(row, key)) is not None]
-    if not values or kind in ("setting", "feature") or key == "probe_gain":
-        return None
-    return min(values) if key == "train_seconds" else max(values)
+    # Speeds depend on what else ran, so that none is the best.
+    return max(values) if values and kind == "score" and key != "probe_gain" else None
 
 
 def _value(row: Row, key: str) -> float | None:

@@ -39,7 +39,9 @@ class Results:
     @cached_property
     def pretrain(self) -> dict[str, dict[str, Any]]:
         """run → its training report (`stages.pretrain.about` and `measured`), in params.yaml's order."""
-        return self._of_runs(self.layout.pretrain_report, read_json)
+        return self._of_runs(
+            self.layout.pretrain_report, lambda path: _current(read_json(path), "trained", path)
+        )
 
     @cached_property
     def history(self) -> dict[str, pd.DataFrame]:
@@ -49,7 +51,10 @@ class Results:
     @cached_property
     def metrics(self) -> dict[Cell, dict[str, Any]]:
         """(data set, run) → the flat scores of `evaluation.protocol.evaluate`."""
-        return self._of_cells(self.layout.metrics, read_json)
+        return self._of_cells(
+            self.layout.metrics,
+            lambda path: _current(read_json(path), "probe_best_optimizer", path),
+        )
 
     @cached_property
     def predictions(self) -> dict[Cell, dict[str, np.ndarray]]:
@@ -59,7 +64,9 @@ class Results:
         knn, probe (int32): the class answered, -1 for none; knn_top5, probe_top5, knn_weighted,
         default_probe and fewlabels_<percent> (bool): whether it was right.
         """
-        return self._of_cells(self.layout.predictions, read_arrays)
+        return self._of_cells(
+            self.layout.predictions, lambda path: _current(read_arrays(path), "default_probe", path)
+        )
 
     @cached_property
     def features(self) -> dict[Cell, dict[str, Any]]:
@@ -113,6 +120,13 @@ class Results:
             for run in self.pretrain
             if (path := place(run, dataset)).exists()
         }
+
+
+def _current(content: dict[str, T], key: str, path: Path) -> dict[str, T]:
+    """key: one that files of earlier versions lack."""
+    if key not in content:
+        raise UserError(f"{path}: made by another version of sslpipe; run its stage again")
+    return content
 
 
 def read_history(path: Path) -> pd.DataFrame:

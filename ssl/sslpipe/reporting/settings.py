@@ -57,12 +57,22 @@ def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> set[str]:
 
 
 def settings(pretrain: Mapping[str, Mapping[str, Any]]) -> list[Setting]:
-    """The runs of `pretrain` (run → training report), those that repeat one another together."""
+    """The runs of `pretrain` (run → training report), those that repeat one another together.
+
+    A corpus whose images have changed makes another setting, and so does a seed that its setting has
+    already: the same training again shows nothing of other seeds.
+    """
     groups: dict[str, list[str]] = {}
     for run, made in pretrain.items():
         keys = effective(made)
-        del keys["seed"]
-        groups.setdefault(json.dumps(keys, sort_keys=True), []).append(run)
+        seed = keys.pop("seed")
+        images = made["inputs"]["corpus_sha256"] if made["trained"] else None
+        alike = json.dumps([keys, images], sort_keys=True)
+        while any(
+            pretrain[r]["parameters"]["pretrain"]["seed"] == seed for r in groups.get(alike, ())
+        ):
+            alike += "again"
+        groups.setdefault(alike, []).append(run)
     return [Setting(runs[0], tuple(runs)) for runs in groups.values()]
 
 

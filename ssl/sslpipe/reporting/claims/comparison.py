@@ -25,12 +25,14 @@ class Pair(NamedTuple):
 @dataclass(frozen=True, eq=False)
 class Ground:
     """Where a claim is decided. named: its data sets, or none for all; score: knn or probe; x: the
-    setting that the pairs differ in, and by which a study may show them."""
+    setting that the pairs differ in, and by which a study may show them; min_seeds: scored runs
+    without which a setting decides nothing."""
 
     evidence: Evidence
     named: Sequence[str]
     score: str
     x: str
+    min_seeds: int
 
     @property
     def wanted(self) -> list[str]:
@@ -78,7 +80,7 @@ class Ground:
         evidence, sets = self.evidence, self.sets
         pairs = [pair for some in compared.values() for pair in some]
         chosen = list(dict.fromkeys(setting for pair in pairs for setting in pair))
-        runs = evidence.all_runs(chosen)
+        runs = evidence.all_runs(chosen, sets)
         unscored = [dataset for dataset in self.wanted if dataset not in sets]
         lines = [
             f"The effect is {what} in {NAMES[self.score]}, mean over {listed(sets)}; its interval is "
@@ -89,7 +91,7 @@ class Ground:
         ]
         effects = [self.effect(some) for some in compared.values()]
         return Found(
-            parts,
+            self._decidable(parts, chosen),
             min(effects, key=lambda effect: effect.value),
             runs,
             self.figure(runs),
@@ -109,6 +111,21 @@ class Ground:
                 "lllrr",
             ),
         )
+
+    def _decidable(self, parts: Sequence[Part], chosen: Sequence[Setting]) -> list[Part]:
+        """The parts, or all of them open where a setting has too few seeds."""
+        few = [
+            setting.name
+            for setting in chosen
+            if min(len(self.evidence.runs(setting, d)) for d in self.sets) < self.min_seeds
+        ]
+        if not few:
+            return list(parts)
+        why = (
+            f"the interval is over images alone, and {listed(few)} has not the {self.min_seeds} "
+            "seeds that tell how much is luck of the draw"
+        )
+        return [*(Part(None, part.says) for part in parts), Part(None, why)]
 
     def _cell(self, pair: Pair, dataset: str, score: str) -> str:
         return self.gain([pair], [dataset], score).effect(self.evidence.confidence).bare

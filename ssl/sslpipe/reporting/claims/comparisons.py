@@ -28,14 +28,15 @@ def c6(evidence: Evidence) -> Claim:
         "training is tuned) at which all three were trained and scored: of each method the setting "
         "of the best mean probe score on validation images. MoCo's probe top-1 on "
         f"{_where(least.data_sets)}, mean over budgets, minus SimCLR's and minus BYOL's: neither "
-        f"interval may lie below 0, and both must lie above {points(-least.margin)}.",
+        f"interval may lie below 0, and both must lie above {points(-least.margin)}."
+        + _seeds(least.min_seeds),
         _methods(evidence),
     )
 
 
 def _methods(evidence: Evidence) -> Found:
     least = evidence.results.params.claims.C6
-    ground = Ground(evidence, least.data_sets, "probe", "method")
+    ground = Ground(evidence, least.data_sets, "probe", "method", least.min_seeds)
     compared: dict[str, list[Pair]] = {"simclr": [], "byol": []}
     tried = dict.fromkeys(METHODS, 0)
     for group in same_budget(evidence, ground.scored):
@@ -94,14 +95,15 @@ def c7(evidence: Evidence) -> Claim:
         "A larger backbone scores higher with MoCo: ResNet-101 > Wide-ResNet-50-2 > ResNet-50.",
         f"Settings of `{least.method}` that are equal but for the backbone, in the order {order}: "
         "the difference of each two neighbours in probe top-1, mean over such pairs and over "
-        f"{_where(least.data_sets)}, must be above {points(least.min_effect)}.",
+        f"{_where(least.data_sets)}, must be above {points(least.min_effect)}."
+        + _seeds(least.min_seeds),
         _backbones(evidence),
     )
 
 
 def _backbones(evidence: Evidence) -> Found:
     least = evidence.results.params.claims.C7
-    ground = Ground(evidence, least.data_sets, "probe", "backbone")
+    ground = Ground(evidence, least.data_sets, "probe", "backbone", least.min_seeds)
     of_method = [s for s in ground.scored if evidence.keys(s)["method"] == least.method]
     groups = [
         {evidence.keys(setting)["backbone"]: setting for setting in group}
@@ -135,14 +137,14 @@ def c8(evidence: Evidence) -> Claim:
         "Local crops raise k-NN accuracy noticeably.",
         "Settings with local crops, each against the one without that is equal in all else: the "
         f"difference in k-NN top-1, mean over such pairs and over {_where(least.data_sets)}, must "
-        f"be above {points(least.min_effect)}.",
+        f"be above {points(least.min_effect)}." + _seeds(least.min_seeds),
         _crops(evidence),
     )
 
 
 def _crops(evidence: Evidence) -> Found:
     least = evidence.results.params.claims.C8
-    ground = Ground(evidence, least.data_sets, "knn", "views.local")
+    ground = Ground(evidence, least.data_sets, "knn", "views.local", least.min_seeds)
     pairs = [
         Pair(one, other)
         for group in evidence.equal_but_for(ground.scored, lambda key: key in CROPS)
@@ -177,6 +179,7 @@ def c9(evidence: Evidence) -> Claim:
         "all of whose data sets it holds: the difference in probe top-1, mean over such pairs and "
         f"over {_where(least.data_sets)}, must be above {points(least.min_effect)}."
     )
+    rule += _seeds(least.min_seeds)
     for name, most in least.modest.items():
         rule += f" Adding `{name}` alone must bring less than {points(most)}."
     for name, where in least.mainly.items():
@@ -188,7 +191,7 @@ def c9(evidence: Evidence) -> Claim:
 
 def _corpora(evidence: Evidence) -> Found:
     least = evidence.results.params.claims.C9
-    ground = Ground(evidence, least.data_sets, "probe", "corpus")
+    ground = Ground(evidence, least.data_sets, "probe", "corpus", least.min_seeds)
     steps = _steps(evidence, ground.scored)
     if not steps:
         return ground.missing(
@@ -250,6 +253,10 @@ def _steps(evidence: Evidence, scored: Sequence[Setting]) -> list[Step]:
                 if not any(part < other for other in within.values())
             ]
     return steps
+
+
+def _seeds(number: int) -> str:
+    return f" Each setting needs {number} scored seeds." if number > 1 else ""
 
 
 def _where(named: Sequence[str]) -> str:

@@ -160,9 +160,9 @@ class Evidence:
 
     # --- what is said beside a verdict ---
 
-    def all_runs(self, chosen: Sequence[Setting]) -> list[str]:
-        """Their runs, in the order of params.yaml."""
-        used = {run for setting in chosen for run in setting.runs}
+    def all_runs(self, chosen: Sequence[Setting], sets: Sequence[str]) -> list[str]:
+        """Their runs that are scored on one of these sets, in the order of params.yaml."""
+        used = {run for setting in chosen for d in sets for run in self.runs(setting, d)}
         return [run for run in self.made if run in used]
 
     def seeds(self, chosen: Sequence[Setting], sets: Sequence[str], score: str) -> list[str]:
@@ -175,7 +175,8 @@ class Evidence:
                 if len(runs := self.runs(setting, dataset)) > 1
             ]
             if deviations:
-                said.append(f"`{setting.name}` {np.mean(deviations):.2f} ({len(setting.runs)})")
+                most = max(len(self.runs(setting, dataset)) for dataset in sets)
+                said.append(f"`{setting.name}` {np.mean(deviations):.2f} ({most})")
         what = f"Standard deviation of {NAMES[score]} over seeds, in points (number of seeds)"
         return [f"{what}: {', '.join(said)}."] if said else []
 
@@ -189,7 +190,7 @@ NAMES = {"knn": "k-NN top-1", "probe": "probe top-1"}
 def _same_images(dataset: str, answers: Mapping[str, Mapping[str, np.ndarray]]) -> None:
     (first, expected), *others = answers.items()
     for run, its in others:
-        if not np.array_equal(expected["label"], its["label"]):
+        if any(not np.array_equal(expected[key], its[key]) for key in ("label", "private")):
             raise UserError(
                 f"{dataset}: {run} and {first} were scored on different images, evaluate again"
             )

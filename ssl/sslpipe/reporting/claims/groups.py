@@ -17,6 +17,7 @@ TUNING = {"accumulate", "clip_norm", "precision", "sync_bn", "warmup_epochs"}
 # What changes what the loss measures, so that its values do not compare.
 OF_THE_LOSS = {
     "method", "temperature", "queue", "symmetric", "batch_size", "accumulate", "image_size", "views",
+    "corpus",
 }  # fmt: skip
 
 

@@ -33,10 +33,10 @@ def c11(evidence: Evidence) -> Claim:
     return Claim(
         "C11",
         "A lower loss alone does not mean better features.",
-        "Pairs of settings whose losses measure the same (the same method, temperature, negatives, "
-        "batch and views) and whose probe top-1, mean over the scored data sets, can be told apart: "
-        f"of at least {least.min_pairs} such pairs, in more than {100 * least.discordant:g} % the "
-        "setting with the lower final loss must score lower.",
+        "Pairs of settings whose losses measure the same (the same method, corpus, temperature, "
+        "negatives, batch and views) and whose probe top-1, mean over the scored data sets, can be "
+        f"told apart: of at least {least.min_pairs} such pairs, in more than "
+        f"{100 * least.discordant:g} % the setting with the lower final loss must score lower.",
         _discordance(evidence),
     )
 
@@ -60,12 +60,10 @@ def _discordance(evidence: Evidence) -> Found:
     told = f"{len(clear)} of {len(pairs)} pairs of settings can be told apart"
     if len(clear) < least.min_pairs:
         return missing(f"{told}, fewer than {least.min_pairs}", FIGURE)
-    against = np.array([gains[i].draws < 0 for i in clear])
-    effect = Effect(
-        100 * float(np.mean([gains[i].value < 0 for i in clear])),
-        *(100 * end for end in statistics.interval(against.mean(axis=0), evidence.confidence)),
-        "%",
-    )
+    # Of the pairs, not of the images: each pair that counts is clear on the images it rests on.
+    against = sum(gains[i].value < 0 for i in clear)
+    ends_of_share = statistics.clopper_pearson(against, len(clear), evidence.confidence)
+    effect = Effect(100 * against / len(clear), *(100 * end for end in ends_of_share), "%")
     worst = sorted((i for i in clear if gains[i].value < 0), key=lambda i: gains[i].value)
     last = {s: loss for group in groups for s, loss in zip(*group, strict=True)}
     return Found(
@@ -77,11 +75,11 @@ def _discordance(evidence: Evidence) -> Found:
             )
         ],
         effect,
-        evidence.all_runs([s for i in clear for s in pairs[i]]),
+        evidence.all_runs([s for i in clear for s in pairs[i]], sets),
         FIGURE,
         [
-            f"{told}; the effect is the share of them in which the lower loss scores lower, its "
-            f"interval over the test images of {listed(sets)}.",
+            f"{told} on {listed(sets)}; the effect is the share of them in which the lower loss "
+            "scores lower, its interval the exact binomial one over these pairs.",
             *_correlations(evidence, groups, {s: estimate.value for s, estimate in over.items()}),
             *([f"Below: {SHOWN} of the {len(worst)} such pairs."] if len(worst) > SHOWN else []),
         ],

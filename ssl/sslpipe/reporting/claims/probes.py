@@ -52,7 +52,7 @@ def _grid(evidence: Evidence) -> Found:
             _most_often(decay, least.best_weight_decay, probe.weight_decay, "weight decay"),
         ],
         effect,
-        evidence.all_runs([setting for setting, _ in cells]),
+        evidence.all_runs([setting for setting, _ in cells], evidence.sets()),
         FIGURE,
         [
             "The effect is the mean gain; its interval is over test images.",
