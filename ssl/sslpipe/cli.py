@@ -39,9 +39,17 @@ STAGES = {
 MACHINE_REFUSES = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
+# They import torch, whose threads are theirs to use.
+HEAVY = ("subset", "pretrain", "embed", "evaluate", "finetune", "export")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a sub-command. Returns 0, 1 for a user's mistake, 128 + n after signal n."""
     options = _parser().parse_args(arguments)
+    if getattr(options, "stage", None) not in HEAVY:
+        # The report's matrix products are small and many: threads wait for one another longer than
+        # they work, and most of all where Snakemake runs several stages at once.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         options.function(options)
         sys.stdout.flush()

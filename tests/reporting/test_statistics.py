@@ -187,6 +187,8 @@ def test_holm():
 def test_rank_correlation():
     assert rank_correlation([1, 2, 3], [10, 20, 30]) == pytest.approx(1)
     assert rank_correlation([1, 2, 3, 4], [4, 3, 2, 1]) == pytest.approx(-1)
+    tied = [3.0, 1.0, 1.0, 2.0, 5.0], [1.0, 1.0, 2.0, 2.0, 2.0]
+    assert rank_correlation(*tied) == pytest.approx(stats.spearmanr(*tied).statistic)
     assert rank_correlation([1, 2], [1, 2]) is None
     assert rank_correlation([1, 1, 1], [1, 2, 3]) is None
 

@@ -7,15 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import pandas as pd
 
 from sslpipe.errors import UserError
 from sslpipe.files import read_json
 from sslpipe.layout import Layout
 from sslpipe.params import Params
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 T = TypeVar("T")
 Cell = tuple[str, str]  # (data set, run)
@@ -130,6 +132,8 @@ def _current(content: dict[str, T], key: str, path: Path) -> dict[str, T]:
 
 
 def read_history(path: Path) -> pd.DataFrame:
+    import pandas as pd  # half a second that most stages need not spend
+
     try:
         table = pd.read_csv(path)
         if "epoch" not in table:

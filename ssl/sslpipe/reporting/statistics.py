@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from scipy import special  # and not scipy.stats, which takes two seconds to import
 
 AT_A_TIME = 256  # bootstrap samples in memory
@@ -168,8 +167,7 @@ def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float | No
     """Spearman's; None for fewer than three pairs or where one side has no order."""
     if len(one) < 3 or len(set(one)) == 1 or len(set(other)) == 1:
         return None
-    ranks = [pd.Series(side).rank() for side in (one, other)]  # equal values share a rank
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(_ranks(one), _ranks(other))[0, 1])
 
 
 def mean_hits(
@@ -192,8 +190,14 @@ def _weights(images: int, resamples: int, seed: int, precision: np.dtype) -> Ite
     """(at most AT_A_TIME, M) of that precision: how often each image is in each sample."""
     random = np.random.default_rng(seed)
     for start in range(0, resamples, AT_A_TIME):
-        samples = min(AT_A_TIME, resamples - start)
-        drawn = random.integers(0, images, size=(samples, images))
-        drawn += images * np.arange(samples)[:, None]
-        weights = np.bincount(drawn.ravel(), minlength=samples * images)
-        yield weights.reshape(samples, images).astype(precision)
+        weights = np.empty((min(AT_A_TIME, resamples - start), images), dtype=precision)
+        # A sample at a time stays in the cache.
+        for sample in weights:
+            sample[:] = np.bincount(random.integers(0, images, images), minlength=images)
+        yield weights
+
+
+def _ranks(values: Sequence[float]) -> np.ndarray:
+    """From 1; equal values share the mean of their ranks."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (counts.cumsum() - (counts - 1) / 2)[place]
