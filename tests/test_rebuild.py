@@ -1,5 +1,6 @@
 """Tables, figures and pages follow from what stages measured, and from nothing else."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -85,3 +86,27 @@ def test_numbers_of_the_readmes_results_stand_in_the_report():
     report = (REPORTS / "leaderboard.md").read_text() + (REPORTS / "claims.md").read_text()
     missing = [n for n in re.findall(r"(?<![\d.])\d+\.\d+(?![\d.])", results) if n not in report]
     assert not missing
+
+
+def test_the_readme_counts_the_claims_as_they_are():
+    claims = json.loads((REPORTS / "claims.json").read_text())["claims"]
+    status = [claim["status"] for claim in claims]
+    words = [
+        "no",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+    ]
+    refuted, open_ = (words[status.count(s)] for s in ("does not hold", "not enough data"))
+    assert status.count("holds") == 0  # else the sentence has to say so
+    readme = (ROOT / "README.md").read_text().lower()
+    assert f"{refuted} of the study's eleven claims" in readme
+    assert f"for {open_} there are not enough data" in readme

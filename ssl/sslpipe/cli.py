@@ -50,6 +50,10 @@ def main(arguments: list[str] | None = None) -> int:
         # The report's matrix products are small and many: threads wait for one another longer than
         # they work, and most of all where Snakemake runs several stages at once.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if sys.stdout is None:  # closed by the caller
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    elif hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a dash that the terminal does not know
     try:
         options.function(options)
         sys.stdout.flush()

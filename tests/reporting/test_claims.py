@@ -863,7 +863,7 @@ def test_single_runs_decide_no_comparison(case):
     assert loose["status"] == "holds"
     strict = case(runs, skill=skill, claims={"C6": {"min_seeds": 2}}).decide()["C6"]
     assert strict["status"] == "not enough data" and strict["effect"] == loose["effect"]
-    assert "has not the 2 seeds" in strict["reason"] and "2 scored seeds" in strict["rule"]
+    assert "have not the 2 seeds" in strict["reason"] and "2 scored seeds" in strict["rule"]
     repeated = {f"{m}_{seed}": {"method": m, "seed": seed} for m in runs for seed in (0, 1)}
     skill = {name: 0.8 if name.startswith("moco") else 0.4 for name in repeated}
     claim = case(repeated, skill=skill, claims={"C6": {"min_seeds": 2}}).decide()["C6"]

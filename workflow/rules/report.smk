@@ -217,6 +217,7 @@ rule page:
         studies=config["studies"],
         datasets=config["datasets"],
         finetune=config["finetune"],
+        neighbour_strips=config["neighbour_strips"],
         report=config["report"],
     shell:
         "sslpipe page 2>&1 | tee {log}"

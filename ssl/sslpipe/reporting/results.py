@@ -73,12 +73,17 @@ class Results:
     @cached_property
     def features(self) -> dict[Cell, dict[str, Any]]:
         """(data set, run) → classes, grid, map and neighbours; see `evaluation.structure`."""
-        return self._of_cells(self.layout.features, read_json)
+        return self._of_cells(
+            self.layout.features, lambda path: _current(read_json(path), "grid", path)
+        )
 
     @cached_property
     def finetuned(self) -> dict[Cell, dict[str, Any]]:
         """(data set, run) → the scores of fine-tuning, for `finetune.runs`."""
-        return self._of_cells(self.layout.finetune_metrics, read_json)
+        return self._of_cells(
+            self.layout.finetune_metrics,
+            lambda path: _current(read_json(path), "finetune_top1", path),
+        )
 
     @cached_property
     def finetune_predictions(self) -> dict[Cell, dict[str, np.ndarray]]:
@@ -89,7 +94,7 @@ class Results:
     def dataset_facts(self) -> dict[str, dict[str, Any]]:
         """data set → what `reporting.datasets.facts` says of it, for all sets of params.yaml."""
         return {
-            name: read_json(path)
+            name: _current(read_json(path), "title", path)
             for name in self.params.datasets
             if (path := self.layout.dataset_facts(name)).exists()
         }
@@ -126,7 +131,7 @@ class Results:
 
 def _current(content: dict[str, T], key: str, path: Path) -> dict[str, T]:
     """key: one that files of earlier versions lack."""
-    if key not in content:
+    if not isinstance(content, dict) or key not in content:
         raise UserError(f"{path}: made by another version of sslpipe; run its stage again")
     return content
 

@@ -30,8 +30,11 @@ def run(params: Params, layout: Layout) -> None:
         except UserError as error:
             failed.append(" ".join([stage, *arguments]))
             say(f"{failed[-1]}: {error}")
-    lines = list(missing(Results(params, layout)))
-    for line in lines or ["Nothing is missing."]:
+    try:
+        lines = list(missing(Results(params, layout))) or ["Nothing is missing."]
+    except UserError as error:  # a damaged file, of which a stage has spoken already
+        lines = [f"What is missing cannot be told: {error}"]
+    for line in lines:
         say(line)
     if failed:
         raise UserError(f"not made: {', '.join(failed)}")

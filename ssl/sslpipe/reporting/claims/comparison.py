@@ -122,8 +122,8 @@ class Ground:
         if not few:
             return list(parts)
         why = (
-            f"the interval is over images alone, and {listed(few)} has not the {self.min_seeds} "
-            "seeds that tell how much is luck of the draw"
+            f"the interval is over images alone, and {listed(few)} {'has' if len(few) == 1 else 'have'} "
+            f"not the {self.min_seeds} seeds that tell how much is luck of the draw"
         )
         return [*(Part(None, part.says) for part in parts), Part(None, why)]
 

@@ -88,6 +88,9 @@ def page_content(results: Results, whole: Json, claims: Mapping[str, Any] | None
         "shake_up": sections.shake_up_table(whole),
         "curves": sections.curve_table(results, whole),
         "confusion": sections.confusion_tables(results, whole),
+        "strips": [
+            (name, f"figures/neighbours_{name}.png") for name in results.params.neighbour_strips
+        ],
         "claims": cards,
         "claims_count": _claims_count(cards),
         "studies": studies,

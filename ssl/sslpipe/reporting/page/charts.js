@@ -18,10 +18,11 @@ const CONFIG = {
   },
   legend: {
     labelColor: "var(--ink)", titleColor: "var(--muted)", labelFontSize: 11, titleFontSize: 11,
-    titleFontWeight: "normal", orient: "bottom", columns: narrow() ? 2 : 4, symbolStrokeWidth: 2, symbolOpacity: 1,
+    titleFontWeight: "normal", orient: "bottom", columns: narrow() ? 2 : 3, labelLimit: narrow() ? 110 : 130,
+    layout: { bottom: { direction: "vertical", anchor: "start" } }, symbolStrokeWidth: 2, symbolOpacity: 1,
     symbolBaseFillColor: "var(--ink)", symbolBaseStrokeColor: "var(--ink)",
   },
-  title: { color: "var(--ink)", fontSize: 12, fontWeight: 600, anchor: "start" },
+  title: { color: "var(--ink)", fontSize: 12, fontWeight: 600, anchor: "start", limit: 260 },
 };
 const VIEWS = new Map(); // element → its Vega view
 
@@ -329,7 +330,7 @@ function mapSpec(title, values, shown) {
       y: { field: "y", ...axis },
       color: { field: "shown", type: "nominal", title: null,
         scale: { domain: shown, range: shown.map((_, i) => (i < COLOURS.length ? COLOURS[i] : GREY)) },
-        legend: { columns: narrow() ? 2 : 3, labelLimit: 120 } },
+        legend: { columns: 2, labelLimit: 85 } },
       tooltip: [tip("name", "class"), tip("row", "row of the packed set")],
     },
   };

@@ -11,7 +11,8 @@ const openScore = (key) => ({ dataset, run, kind }) =>
 let drawn = new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
 /** One drawing after another, so that the last choice is the one that is seen. */
 const later = (drawIt) => {
-  drawn = drawn.then(drawIt);
+  // One chart that fails must not keep the others from being drawn.
+  drawn = drawn.then(drawIt).catch((error) => console.error(error));
 };
 
 /** Draw now and on every change of the controls. Nothing where the page has no such controls. */
