@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         # they work, and most of all where Snakemake runs several stages at once.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if sys.stdout is None:  # closed by the caller
-        sys.stdout = Path(os.devnull).open("w")
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
     elif hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a dash that the terminal does not know
     try:
