@@ -5,6 +5,7 @@ import torch
 from sslpipe.evaluation import protocol
 from sslpipe.evaluation.probe import Probes
 from sslpipe.evaluation.protocol import best_cell, on_edge
+from sslpipe.evaluation.structure import effective_rank, uniformity
 from sslpipe.schema import DefaultProbe, Evaluate, FewLabels, Knn, Probe
 
 KEYS = [
@@ -343,3 +344,39 @@ def test_the_map_shows_test_images():
     found = whole(features, labels, splits, settings()).features["map"]
     assert set(splits[found["row"]]) == {"public", "private"} and len(found["x"]) == 150
     assert found["label"] == labels[found["row"]].tolist()
+
+
+def test_probes_see_what_their_names_say(monkeypatch):
+    """Rows and epochs of each training: the grid, the default probe, a tenth and a half of the labels."""
+    seen = []
+    fit = protocol.fit_probes
+
+    def spy(features, labels, classes, cells, **rest):
+        seen.append((len(features), len(cells), rest["epochs"]))
+        return fit(features, labels, classes, cells, **rest)
+
+    monkeypatch.setattr(protocol, "fit_probes", spy)
+    features, labels, splits = problem()
+    evaluate(features, labels, splits, settings())
+    train = np.bincount(labels[splits == "train"])
+    tenth, half = (sum(max(1, round(f * n)) for n in train.tolist()) for f in (0.1, 0.5))
+    assert seen == [(300, 6, 5), (300, 1, 3), (tenth, 6, 5), (half, 6, 5)]
+
+
+def test_per_class_scores_are_of_all_test_images():
+    done = whole(*problem(), settings())
+    label = done.predictions["label"]
+    for name in ("knn", "probe"):
+        hits = done.predictions[name] == label
+        expected = np.mean([hits[label == c].mean() for c in np.unique(label)])
+        assert done.scores[f"{name}_mean_per_class"] == pytest.approx(expected)
+
+
+def test_rank_is_of_training_images_and_uniformity_of_the_others():
+    features, labels, splits = problem()
+    scores = evaluate(features, labels, splits, settings())
+    train, held_out = (
+        torch.from_numpy(features[(splits == "train") == of]) for of in (True, False)
+    )
+    assert scores["effective_rank"] == pytest.approx(effective_rank(train))
+    assert scores["uniformity"] == pytest.approx(uniformity(held_out), rel=1e-6)

@@ -16,6 +16,7 @@ from sslpipe.files import write_json, write_with
 from sslpipe.reporting.leaderboard import compared, leaderboard, rows_of
 from sslpipe.reporting.leaderboard_text import as_csv, as_markdown
 from sslpipe.reporting.results import Results
+from sslpipe.reporting.statistics import holm, paired_p_values
 from sslpipe.stages import leaderboard as stage
 
 FEW = {"runs": ["moco"], "epochs": 3}
@@ -126,17 +127,21 @@ def test_fine_tuning_is_of_the_runs_that_were_tuned(whole, made):
     ("key", "name", "half"),
     [("probe_top1", "probe", None), ("public_top1", "probe", False),
      ("private_top1", "probe", True), ("knn_top1", "knn", None),
+     ("finetune_public_top1", "finetune", False), ("finetune_private_top1", "finetune", True),
      ("fewlabels_10_top1", "fewlabels_10", None)],
 )  # fmt: skip
 def test_intervals_agree_with_scipys_bootstrap(whole, made, key, name, half):
-    arrays = np.load(made[1].predictions("simclr", "zoo"))
+    run, path = ("simclr", made[1].predictions("simclr", "zoo"))
+    if name == "finetune":
+        run, path = "moco", made[1].finetune_predictions("moco", "zoo")
+    arrays = np.load(path)
     hits = arrays[name] if arrays[name].dtype == bool else arrays[name] == arrays["label"]
     hits = hits if half is None else hits[arrays["private"] == half]
     theirs = stats.bootstrap(
         (hits.astype(float),), np.mean, n_resamples=9999, method="percentile",
         rng=np.random.default_rng(0),
     ).confidence_interval  # fmt: skip
-    score = row(whole, "zoo", "simclr")["scores"][key]
+    score = row(whole, "zoo", run)["scores"][key]
     assert score["mean"] == pytest.approx(hits.mean())
     assert (score["low"], score["high"]) == pytest.approx((theirs.low, theirs.high), abs=0.012)
 
@@ -171,6 +176,40 @@ def test_comparisons_are_paired_and_adjusted_over_all_pairs(whole, made):
     assert len(table["runs"]) == 5 and np.allclose(np.array(table["p"]), np.array(table["p"]).T)
 
 
+def test_p_values_are_holms_of_all_pairs(whole, made):
+    table = whole["comparisons"]["zoo"]
+    seeds = {row["run"]: row["runs"] for row in rows_of(whole, "zoo")}
+    columns = []
+    for name in table["runs"]:
+        its = [np.load(made[1].predictions(run, "zoo")) for run in seeds[name]]
+        columns.append(np.mean([a["probe"] == a["label"] for a in its], axis=0))
+    upper = np.triu_indices(len(columns), 1)
+    raw = paired_p_values(np.stack(columns, axis=1))[upper]
+    assert np.array(table["p"])[upper] == pytest.approx(holm(raw), abs=1e-6)
+
+
+def test_less_confidence_gives_narrower_intervals(tmp_path, whole):
+    less = {"confidence": 0.5, "resamples": 2000, "seed": 0}
+    loose = of(*reports(tmp_path, RUNS, params={"report": less}))
+    for read_width in (
+        lambda w: row(w, "zoo", "simclr")["scores"]["probe_top1"],
+        lambda w: compared(w, "zoo", "simclr", "byol"),
+    ):
+        narrow, wide = read_width(loose), read_width(whole)
+        assert narrow["high"] - narrow["low"] < 0.6 * (wide["high"] - wide["low"])
+
+
+def test_an_encoder_that_lost_what_it_had_is_said_to_be_worse(tmp_path):
+    skill = {"simclr": 0.3, "untrained": 0.5, "strong": 0.7}
+    runs = {
+        "simclr": {"method": "simclr"},
+        "untrained": {"method": "random"},
+        "strong": {"method": "random", "backbone": "resnet34"},
+    }
+    text = as_markdown(of(*reports(tmp_path, runs, skill=skill)))
+    assert "is worse than the untrained encoder, `strong`" in text  # the stronger of the two
+
+
 def test_shake_up(whole):
     found = whole["shake_up"]["zoo"]
     rows = [row for row in rows_of(whole, "zoo") if row["kind"] == "trained"]
@@ -184,6 +223,33 @@ def test_shake_up(whole):
     assert [move["private_rank"] for move in found["moves"]] == [
         by_private.index(value) + 1 for value in private
     ]
+
+
+def test_the_same_seed_twice_is_no_repetition(tmp_path):
+    runs = {
+        "a": {"method": "moco"},
+        "b": {"method": "moco", "threads": 3},
+        "c": {"method": "moco", "seed": 1},
+    }
+    whole = of(*reports(tmp_path, runs))
+    assert row(whole, "zoo", "a")["runs"] == ["a", "c"] and row(whole, "zoo", "b")["runs"] == ["b"]
+
+
+def test_another_corpus_of_the_same_name_is_no_repetition(tmp_path):
+    params, layout = reports(tmp_path, RUNS)
+    report = read(layout.pretrain_report("moco_seed1"))
+    report["inputs"]["corpus_sha256"] = "f" * 64
+    write_json(layout.pretrain_report("moco_seed1"), report)
+    assert row(of(params, layout), "zoo", "moco")["runs"] == ["moco", "moco_seed2"]
+
+
+def test_a_file_of_another_version_is_one_line(tmp_path):
+    params, layout = reports(tmp_path, RUNS)
+    cell = read(layout.metrics("byol", "zoo"))
+    del cell["probe_best_optimizer"]
+    write_json(layout.metrics("byol", "zoo"), cell)
+    with pytest.raises(UserError, match=r"byol.json: made by another version of sslpipe"):
+        of(params, layout)
 
 
 # --- text -------------------------------------------------------------------------------------
