@@ -380,3 +380,28 @@ def test_rank_is_of_training_images_and_uniformity_of_the_others():
     )
     assert scores["effective_rank"] == pytest.approx(effective_rank(train))
     assert scores["uniformity"] == pytest.approx(uniformity(held_out), rel=1e-6)
+
+
+def test_weighted_votes_heed_their_temperature():
+    """So hot that all neighbours weigh alike: the majority, but for ties. So cold that one decides."""
+    features, labels, splits = problem()
+
+    def weighted(temperature):
+        chosen = settings().model_copy(
+            update={"knn": Knn(k=9, temperature=temperature, also_k=[1])}
+        )
+        return evaluate(features, labels, splits, chosen)
+
+    cold, hot = weighted(1e-4), weighted(0.5)
+    assert cold["knn_weighted_top1"] == cold["knn_1_top1"] != hot["knn_weighted_top1"]
+
+
+def test_chance_of_each_half_is_its_own():
+    features, labels, splits = problem()
+    most = np.bincount(labels[splits == "train"]).argmax()
+    labels[np.flatnonzero(splits == "public")[:9]] = most  # more of it there than in private
+    scores = evaluate(features, labels, splits, settings())
+    for half in ("public", "private"):
+        expected = (labels[splits == half] == most).mean()
+        assert scores[f"chance_{half}_top1"] == pytest.approx(expected)
+    assert scores["chance_public_top1"] != scores["chance_private_top1"]
