@@ -19,12 +19,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).parent / "reporting"))
-from synthetic import RUNS, content, read, write_reports
+from synthetic import RUNS, content, read, rewrite, write_reports
 
 from sslpipe import cli
 from sslpipe.data.decode import central_square, resize
 from sslpipe.errors import UserError
-from sslpipe.files import sha256, write_json
+from sslpipe.files import sha256
 from sslpipe.layout import Layout
 from sslpipe.networks.backbones import build_backbone
 from sslpipe.networks.encoder_file import load_encoder, save_encoder
@@ -237,7 +237,7 @@ def test_an_encoder_without_scores_or_training_has_a_card_too(project, tmp_path)
 def test_edge_of_the_grid_is_told(tmp_path):
     params, layout = write_reports(tmp_path, content({"moco": {"method": "moco"}}), images=60)
     metrics = read(layout.metrics("moco", "sun")) | {"probe_best_on_edge": True}
-    write_json(layout.metrics("moco", "sun"), metrics)
+    rewrite(layout.metrics("moco", "sun"), metrics)
     save_encoder(layout.encoder("moco"), build_backbone("resnet18"), resolve(params, "moco"))
     export.run(params, layout, "moco")
     card = (layout.export("moco") / "README.md").read_text()

@@ -113,6 +113,22 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--to", type=Path, metavar="FOLDER", help="instead of exports/RUN")
     export.set_defaults(function=_export)
 
+    status = commands.add_parser("status", help="what runs now: progress, speed, time left")
+    status.set_defaults(function=_status)
+
+    doctor = commands.add_parser(
+        "doctor", help="examine environment, devices, disk, engines and files, with a fix for each"
+    )
+    doctor.add_argument("--data", action="store_true", help="read all files of data/ too")
+    doctor.set_defaults(function=_doctor)
+
+    clean = commands.add_parser("clean", help="remove what interrupted work has left behind")
+    clean.add_argument(
+        "--all", action="store_true", help="also what an interrupted stage would go on with"
+    )
+    clean.add_argument("--dry-run", action="store_true", help="only tell what would be removed")
+    clean.set_defaults(function=_clean)
+
     check = commands.add_parser("check", help="check params.yaml, or another file of its kind")
     check.add_argument("path", nargs="?", type=Path, default=PARAMS)
     check.set_defaults(function=_check)
@@ -128,14 +144,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _stage(options: argparse.Namespace) -> None:
+    from sslpipe.jobs import running
     from sslpipe.params import load
 
     if options.stage != "pretrain":  # which answers signals between two steps
         # As an exception, so that half-written files and helping processes go as after any failure.
         signal.signal(signal.SIGTERM, _interrupt)
+    # Before a scheduler takes the machine away; a training answers between two steps.
+    signal.signal(signal.SIGUSR1, _interrupt)
     params = load(PARAMS)
-    stage = importlib.import_module(f"sslpipe.stages.{options.stage}")
-    stage.run(params, Layout(), *(getattr(options, a) for a in options.arguments))
+    names = tuple(getattr(options, argument) for argument in options.arguments)
+    with running(Layout(), options.stage, names):
+        stage = importlib.import_module(f"sslpipe.stages.{options.stage}")
+        stage.run(params, Layout(), *names)
 
 
 def _interrupt(number: int, _: object) -> None:
@@ -167,6 +188,26 @@ def _export(options: argparse.Namespace) -> None:
 
     signal.signal(signal.SIGTERM, _interrupt)
     export.run(load(PARAMS), Layout(), options.run, options.to)
+
+
+def _status(_: argparse.Namespace) -> None:
+    from sslpipe.terminal.status import print_status
+
+    print_status(Layout())
+
+
+def _doctor(options: argparse.Namespace) -> None:
+    from sslpipe.terminal.doctor import print_examination
+
+    if print_examination(Layout(), data=options.data):
+        raise SystemExit(1)
+
+
+def _clean(options: argparse.Namespace) -> None:
+    from sslpipe.params import load
+    from sslpipe.terminal.clean import clean
+
+    clean(load(PARAMS), Layout(), everything=options.all, dry=options.dry_run)
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -70,7 +70,7 @@ def need_space(folder: Path, size: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if size + SPARE > free:
         raise UserError(
-            f"{folder}: {what} needs {_in_words(size)}, but only {_in_words(free)} are free there"
+            f"{folder}: {what} needs {in_words(size)}, but only {in_words(free)} are free there"
         )
 
 
@@ -87,6 +87,23 @@ def locked(lock: Path, what: str) -> Iterator[None]:
         yield
     finally:
         file_lock.release()
+
+
+class Hashed:
+    """A binary file that passes on what is written, and hashes it. digest: sha256 so far."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.digest = file, hashlib.sha256()
+
+    def write(self, content: bytes) -> int:
+        self.digest.update(content)
+        return self.file.write(content)
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+    def flush(self) -> None:
+        self.file.flush()
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -112,6 +129,33 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: damaged ({error}); delete it and run its stage again") from None
 
 
+def write_sealed(path: Path, content: dict[str, Any], *, compact: bool = False) -> None:
+    """As write_json, with a last key `sha256` by which `read_sealed` knows that nothing was changed."""
+    write_json(path, content | {"sha256": digest(content)}, compact=compact)
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """What `write_sealed` wrote, without its seal. Raises UserError for anything else."""
+    content = read_json(path)
+    sealed = content.pop("sha256", None) if isinstance(content, dict) else None
+    if sealed is None or sealed != digest(content):
+        raise changed(path)
+    return content
+
+
+def digest(content: Any) -> str:
+    """sha256 of JSON values, however they were laid out."""
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def changed(path: Path) -> UserError:
+    return UserError(
+        f"{path}: not as its stage wrote it (the checksum does not fit); "
+        "delete it and run its stage again"
+    )
+
+
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -123,7 +167,7 @@ def write_with(path: Path, writer: Callable[[BinaryIO], object]) -> None:
         writer(file)
 
 
-def _in_words(size: int) -> str:
+def in_words(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
 
 

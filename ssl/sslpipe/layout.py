@@ -1,6 +1,7 @@
 """Where each stage's files lie. Nothing else in the package spells a path of the project."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +88,28 @@ class Layout:
 
     def export(self, run: str) -> Path:
         return self.root / "exports" / run
+
+    def running(self, stage: str, names: tuple[str, ...]) -> Path:
+        """What a stage at work tells of itself; its lock lies beside it. Never moved: what runs in
+        this folder is what writes into it."""
+        job = re.sub(r"[^\w.]", "_", ".".join((stage, *names)))
+        return self.root / ".state/running" / f"{job}.json"
+
+    def running_folders(self) -> list[Path]:
+        """Where stages tell of themselves: here, and in the copies that DVC's queue works in."""
+        here = self.root / ".state/running"
+        queued = (self.root / ".dvc/tmp/exps").glob("*/.state/running")
+        return [folder for folder in (here, *queued) if folder.is_dir()]
+
+    def states(self) -> list[Path]:
+        """The folders of interrupted trainings' states, `<run>/<fingerprint>` each."""
+        found = self.state("").glob("*/*/")
+        return sorted(path for path in found if path.parent.name != "running")
+
+    def part_files(self) -> list[Path]:
+        """Files that a stage has not finished writing."""
+        folders = {self.root / "data", self.root / "reports", self.downloads()}
+        return sorted({path for folder in folders for path in folder.rglob(".*.part")})
 
     def state(self, run: str) -> Path:
         """Resumable state, where neither engine looks. SSLPIPE_STATE moves it elsewhere."""

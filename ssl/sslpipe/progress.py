@@ -3,12 +3,15 @@
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 T = TypeVar("T")
+# Called with what, done, total, unit and rate of the work under way, or with `said`.
+listeners: list[Callable[..., None]] = []
 LINE_SECONDS = 10.0
 
 
@@ -21,8 +24,17 @@ def say(message: str) -> None:
     """One line on stderr that does not break a running bar."""
     if quiet():
         return
-    tqdm.write(message, file=sys.stderr)
-    sys.stderr.flush()
+    _tell(said=message)
+    # Whoever read the lines may have been stopped first (`| tee` by the same Ctrl-C): the work must
+    # not die of it before its state is saved.
+    with suppress(BrokenPipeError):
+        tqdm.write(message, file=sys.stderr)
+        sys.stderr.flush()
+
+
+def _tell(**news: Any) -> None:
+    for listener in listeners:
+        listener(**news)
 
 
 def progress(
@@ -31,17 +43,19 @@ def progress(
     """Yield `items`; show how many of `total` are done, in `unit`s; `done` were so before."""
     if total is None and hasattr(items, "__len__"):
         total = len(items)  # type: ignore[arg-type]
-    if sys.stderr.isatty():
-        yield from tqdm(items, desc=what, unit=f" {unit}", total=total, initial=done, leave=False)
-        return
+    on_terminal = sys.stderr.isatty()
+    if on_terminal:
+        items = tqdm(items, desc=what, unit=f" {unit}", total=total, initial=done, leave=False)
     start = last = time.monotonic()
     for number, item in enumerate(items, start=1):
         yield item
         now = time.monotonic()
-        if now - last >= LINE_SECONDS:
+        rate = number / max(now - start, 1e-9)
+        _tell(what=what, done=done + number, total=total, unit=unit, rate=rate)
+        if not on_terminal and now - last >= LINE_SECONDS:
             last = now
             of = f"/{total}" if total is not None else ""
-            say(f"{what}: {done + number}{of} {unit} ({number / (now - start):.0f}/s)")
+            say(f"{what}: {done + number}{of} {unit} ({rate:.0f}/s)")
 
 
 class ByteBar:
@@ -71,6 +85,10 @@ class ByteBar:
         self.done += count
         self.bar.update(count)
         now = time.monotonic()
+        _tell(
+            what=self.name, done=self.done, total=self.total, unit="bytes",
+            rate=(self.done - self.first) / max(now - self.start, 1e-9),
+        )  # fmt: skip
         if self.bar.disable and now - self.last >= LINE_SECONDS:
             self.last = now
             of = f" of {self.total / 1e6:.0f}" if self.total is not None else ""
@@ -81,8 +99,10 @@ class ByteBar:
 class StepBar:
     """Training steps: a bar on a terminal, a line for each epoch everywhere."""
 
-    def __init__(self, name: str, steps: int, done: int) -> None:
-        self.name = name
+    def __init__(self, name: str, steps: int, done: int, images_per_step: int) -> None:
+        self.name, self.steps, self.done, self.images = name, steps, done, images_per_step
+        self.last: float | None = None
+        self.seconds = 0.0  # of a step, averaged over the last dozens
         self.bar = tqdm(
             desc=name,
             total=steps,
@@ -100,6 +120,17 @@ class StepBar:
 
     def step(self) -> None:
         self.bar.update()
+        self.done += 1
+        now = time.monotonic()
+        if self.last is not None:
+            took = now - self.last
+            self.seconds = took if not self.seconds else 0.95 * self.seconds + 0.05 * took
+        self.last = now
+        # In images, as their rate is what trainings are compared by.
+        _tell(
+            what=self.name, done=self.done * self.images, total=self.steps * self.images,
+            unit="images", rate=self.images / self.seconds if self.seconds else None,
+        )  # fmt: skip
 
     def epoch(self, row: dict[str, Any], epochs: int) -> None:
         """`row`: a row of the history."""

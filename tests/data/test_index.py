@@ -1,13 +1,16 @@
 """The CSV index and the packed images it describes."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
+from sslpipe.data import index as index_module
 from sslpipe.data.index import COLUMNS, Entry, open_packed, read_index, write_index
 from sslpipe.errors import UserError
 from sslpipe.layout import Layout
 
-HASHES = [f"{i:064x}" for i in range(9)]
+HASHES = [hashlib.sha256(bytes(8 * 8 * 3)).hexdigest()] * 9
 SEEN = 640, 480, "0123456789abcdef"
 FILES = [f"{i:064x}" for i in range(100, 109)]
 ENTRIES = [
@@ -82,6 +85,10 @@ def test_the_file_is_what_is_documented(layout):
     )
 
 
+def sealed(text):
+    return f"{text}# sha256 {hashlib.sha256(text.encode()).hexdigest()}\n"
+
+
 def line(*changes, of=1):
     fields = [str(value) for value in ENTRIES[of]]
     for column, value in changes:
@@ -116,11 +123,35 @@ def test_malformed_indexes_are_one_clear_line(tmp_path, change, message):
     rows[1][4] = "all/dog/1.jpg"
     change(rows)
     path = tmp_path / "x.csv"
-    path.write_text("".join(",".join(row) + "\n" for row in rows))
+    path.write_text(sealed("".join(",".join(row) + "\n" for row in rows)))
     with pytest.raises(UserError, match=message) as caught:
         read_index(path)
     assert "sslpipe subset x" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_changed_byte_anywhere_is_noticed(layout):
+    path = layout.packed_index("x")
+    content = path.read_bytes()
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(UserError, match=r"malformed"):
+            read_index(path)
+    for end in range(0, len(content), 7):
+        path.write_bytes(content[:end])
+        with pytest.raises(UserError, match="malformed"):
+            read_index(path)
+
+
+def test_changed_pixels_are_noticed_where_they_are_asked_for(layout, monkeypatch):
+    monkeypatch.setattr(index_module, "BLOCK", 2)
+    path = layout.packed_images("x")
+    images = np.load(path)
+    images[3, 7, 7, 2] ^= 1
+    np.save(path, images)
+    with pytest.raises(UserError, match=r"x\.npy: image 3 is not what was packed"):
+        open_packed(layout, "x")
+    assert len(open_packed(layout, "x", check=False)[0]) == 4
 
 
 def test_bytes_that_are_no_text(tmp_path):

@@ -77,7 +77,7 @@ def test_the_array_file_is_what_numpy_writes(tmp_path):
 def test_unreadable_images_are_listed_last_without_a_row(tmp_path):
     summary = packed(tmp_path, make_tar(tmp_path / "x.tar"))
     entries = summary.unreadable
-    last = (tmp_path / "x.csv").read_text().splitlines()[-2:]
+    last = (tmp_path / "x.csv").read_text().splitlines()[-3:-1]
     assert [line.split(",")[4] for line in last] == [entry.source_name for entry in entries]
     assert {entry.source_name for entry in entries} == set(BROKEN)
     for entry in entries:
@@ -243,7 +243,3 @@ def test_little_is_in_memory_at_a_time(tmp_path, monkeypatch):
         next(images)
     images.close()
     assert len(asked) <= 10 + 4
-
-
-def test_there_is_a_core():
-    assert module.cores() >= 1

@@ -25,7 +25,7 @@ def test_the_bytes_do_not_depend_on_the_python(tmp_path):
     """If this fails, the bytes of every download change and everything is made again."""
     raw.write(tmp_path / "x.tar", MEMBERS)
     digest = hashlib.sha256((tmp_path / "x.tar").read_bytes()).hexdigest()
-    assert digest == "0589fbaf1f9700280312ae71161aaa2415acf2b94041e4a0be7ba9544014c9d7"
+    assert digest == "43923d8bb5cafabb3a416f2523d2dc9d3271612a75f2df2c85bbe2bab88642f3"
 
 
 def test_times_owners_and_modes_are_fixed(tmp_path):
@@ -80,11 +80,35 @@ def test_broken_tars_are_one_line(tmp_path, content):
 
 
 @pytest.mark.parametrize("name", ["1.png", "all/1.png", "other/a/1.png", "all//1.png"])
-def test_foreign_tars_are_refused(tmp_path, name):
-    with tarfile.open(tmp_path / "x.tar", "w") as tar:
-        tar.addfile(tarfile.TarInfo(name))
+def test_foreign_tars_are_refused(tmp_path, name, monkeypatch):
+    monkeypatch.setattr(raw, "_check", lambda name: None)
+    raw.write(tmp_path / "x.tar", [(name, b"")])
+    monkeypatch.undo()
     with pytest.raises(UserError, match="<split>/<class>/<file>"):
         raw.read(tmp_path / "x.tar")
+
+
+def test_a_changed_byte_of_any_image_is_noticed(tmp_path):
+    path = tmp_path / "x.tar"
+    raw.write(path, MEMBERS)
+    content = path.read_bytes()
+    seal = tarfile.open(path).getmembers()[-1]  # noqa: SIM115
+    for place in range(0, seal.offset, 101):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(UserError, match=r"x\.tar: broken"):
+            raw.read(path)
+
+
+@pytest.mark.parametrize("kept", [3, 2, 0])
+def test_a_tar_without_its_end_is_noticed(tmp_path, kept):
+    """tarfile takes a tar that ends between two members for a whole one."""
+    path = tmp_path / "x.tar"
+    raw.write(path, MEMBERS)
+    with tarfile.open(path) as tar:
+        end = tar.getmembers()[kept].offset
+    path.write_bytes(path.read_bytes()[:end])
+    with pytest.raises(UserError, match=r"x\.tar: broken"):
+        raw.read(path)
 
 
 def test_links_in_a_tar_are_refused(tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from sslpipe.files import write_json, write_text, write_with
+from sslpipe.files import write_json, write_sealed, write_text, write_with
 from sslpipe.layout import Layout
 from sslpipe.params import Params, check, resolve
 
@@ -71,7 +71,7 @@ def write_reports(
             chance = (skill or {}).get(name, SKILL[checked.runs[name].method])
             _write_run(checked, layout, name, images, classes, chance)
     for dataset in checked.datasets:
-        write_json(layout.dataset_facts(dataset), _facts(checked, dataset, images, classes))
+        write_sealed(layout.dataset_facts(dataset), _facts(checked, dataset, images, classes))
     return checked, layout
 
 
@@ -102,7 +102,7 @@ def _write_run(
             "peak_memory_bytes": 10**9, "counted_memory_bytes": 3 * 10**8, "energy_joules": None,
             "resumed": 0, "final_loss": 4.0 + random.random(),
         }  # fmt: skip
-    write_json(layout.pretrain_report(name), report)
+    write_sealed(layout.pretrain_report(name), report)
     rows = []
     for epoch in range(1, epochs + 1) if run.trained else [0]:
         row = {"epoch": epoch, "step": 31 * epoch, "loss": None, "lr": None, "images_per_s": None,
@@ -122,7 +122,7 @@ def _write_run(
             lambda file, arrays=predictions: np.savez_compressed(file, **arrays),
         )
         write_json(layout.metrics(name, dataset), _metrics(predictions, classes, params, report))
-        write_json(layout.features(name, dataset), _features(random, classes, params, images))
+        write_sealed(layout.features(name, dataset), _features(random, classes, params, images))
         if name in params.finetune.runs:
             arrays = {key: predictions[key] for key in ("label", "private")}
             arrays["finetune"] = predictions["probe"]
@@ -257,4 +257,12 @@ def _facts(params: Params, dataset: str, images: int, classes: int) -> dict[str,
 
 
 def read(path: Path) -> Any:
-    return json.loads(path.read_text())
+    content = json.loads(path.read_text())
+    content.pop("sha256", None)
+    return content
+
+
+def rewrite(path: Path, content: dict) -> None:
+    """As the stage that makes such a file would write it."""
+    write = write_json if "metrics" in path.parts else write_sealed
+    write(path, content)

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from synthetic import content, read, write_reports
+from synthetic import content, read, rewrite, write_reports
 
 from sslpipe.errors import UserError
-from sslpipe.files import write_json, write_text
+from sslpipe.files import write_text
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.reporting.claims.claim import Effect, Found, Part, above, at_least, below, between
@@ -41,7 +41,7 @@ class Case(NamedTuple):
         write_text(self.layout.history(run), table.to_csv(index=False))
 
     def change(self, path: Path, **values: Any) -> None:
-        write_json(path, read(path) | values)
+        rewrite(path, read(path) | values)
 
     def decide(self) -> dict[str, dict[str, Any]]:
         stage.run(self.params, self.layout)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from sklearn.metrics import confusion_matrix
-from synthetic import RUNS, content, read, write_reports
+from synthetic import RUNS, content, read, rewrite, write_reports
 
-from sslpipe.files import write_json, write_with
+from sslpipe.files import write_with
 from sslpipe.reporting.figures.confusion import confusion_figure, confusion_shares, most_confused
 from sslpipe.reporting.figures.feature_map import feature_map_figure, marks
 from sslpipe.reporting.results import Results, read_arrays
@@ -25,7 +25,7 @@ def prefer(layout, runs, datasets=("zoo", "sun")):
     """Make them the best by validation."""
     for run, dataset in itertools.product(runs, datasets):
         path = layout.metrics(run, dataset)
-        write_json(path, read(path) | {"probe_val_top1": 0.99})
+        rewrite(path, read(path) | {"probe_val_top1": 0.99})
 
 
 # --- the map ----------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ def test_a_map_without_differences_says_so(tmp_path):
     path = made[1].features("moco", "zoo")
     features = read(path)
     features["map"] |= {"x": [0.0] * 60, "y": [0.0] * 60}
-    write_json(path, features)
+    rewrite(path, features)
     panel = feature_map_figure(scored(made)).axes[0]
     assert [text.get_text() for text in panel.texts] == ["all features are the same"]
 
@@ -162,6 +162,6 @@ def test_of_many_classes_the_most_confused_are_shown(tmp_path):
 def test_long_class_names_are_cut(tmp_path):
     made = write_reports(tmp_path, content({"moco": {"method": "moco"}}, ["zoo"]), images=60)
     path = made[1].features("moco", "zoo")
-    write_json(path, read(path) | {"classes": ["Black_footed_Albatross_of_the_sea"] * 6})
+    rewrite(path, read(path) | {"classes": ["Black_footed_Albatross_of_the_sea"] * 6})
     label = confusion_figure(scored(made)).axes[0].get_yticklabels()[0].get_text()
     assert label == "Black_footed_Albatr…"

@@ -6,9 +6,8 @@ import math
 import numpy as np
 import pytest
 from matplotlib.text import Text
-from synthetic import RUNS, content, read, write_reports
+from synthetic import RUNS, content, read, rewrite, write_reports
 
-from sslpipe.files import write_json
 from sslpipe.reporting.figures.budget import budget_figure, front
 from sslpipe.reporting.figures.knn_k import knn_k_figure
 from sslpipe.reporting.figures.labels import Labels
@@ -31,7 +30,7 @@ def scored(made):
 
 
 def change(path, **values):
-    write_json(path, read(path) | values)
+    rewrite(path, read(path) | values)
 
 
 def lines(panel, gid):
@@ -180,7 +179,7 @@ def test_the_grid_of_the_best_setting_of_each_method(made):
     grid = features["grid"]
     choice = grid[6]  # in neither the first row nor the first column
     choice["val_top1"] = 1.0
-    write_json(layout.features("moco", "zoo"), features)
+    rewrite(layout.features("moco", "zoo"), features)
     change(
         layout.metrics("moco", "zoo"), probe_best_lr=choice["lr"],
         probe_best_weight_decay=choice["weight_decay"], probe_best_on_edge=True,

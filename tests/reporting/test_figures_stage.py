@@ -4,10 +4,9 @@ import subprocess
 import sys
 
 import pytest
-from synthetic import RUNS, content, read, write_reports
+from synthetic import RUNS, content, read, rewrite, write_reports
 
 from sslpipe.errors import UserError
-from sslpipe.files import write_json
 from sslpipe.stages import figures as stage
 
 NAMES = ("accuracy", "loss", "budget", "knn_k", "probe_grid", "feature_map", "confusion")
@@ -124,7 +123,7 @@ def test_a_missing_training_report_is_a_missing_run(made, monkeypatch):
     layout.pretrain_report("byol").unlink()
     (legend,) = drawn(monkeypatch, params, layout)["accuracy"].legends
     assert "byol" not in [text.get_text() for text in legend.get_texts()]
-    write_json(layout.pretrain_report("byol"), report)
+    rewrite(layout.pretrain_report("byol"), report)
     (legend,) = drawn(monkeypatch, params, layout)["accuracy"].legends
     assert "byol" in [text.get_text() for text in legend.get_texts()]
 

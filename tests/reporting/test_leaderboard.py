@@ -9,10 +9,10 @@ import sys
 import numpy as np
 import pytest
 from scipy import stats
-from synthetic import RUNS, content, read, write_reports
+from synthetic import RUNS, content, read, rewrite, write_reports
 
 from sslpipe.errors import UserError
-from sslpipe.files import write_json, write_with
+from sslpipe.files import write_with
 from sslpipe.reporting.leaderboard import compared, leaderboard, rows_of
 from sslpipe.reporting.leaderboard_text import as_csv, as_markdown
 from sslpipe.reporting.results import Results
@@ -239,7 +239,7 @@ def test_another_corpus_of_the_same_name_is_no_repetition(tmp_path):
     params, layout = reports(tmp_path, RUNS)
     report = read(layout.pretrain_report("moco_seed1"))
     report["inputs"]["corpus_sha256"] = "f" * 64
-    write_json(layout.pretrain_report("moco_seed1"), report)
+    rewrite(layout.pretrain_report("moco_seed1"), report)
     assert row(of(params, layout), "zoo", "moco")["runs"] == ["moco", "moco_seed2"]
 
 
@@ -247,7 +247,7 @@ def test_a_file_of_another_version_is_one_line(tmp_path):
     params, layout = reports(tmp_path, RUNS)
     cell = read(layout.metrics("byol", "zoo"))
     del cell["probe_best_optimizer"]
-    write_json(layout.metrics("byol", "zoo"), cell)
+    rewrite(layout.metrics("byol", "zoo"), cell)
     with pytest.raises(UserError, match=r"byol.json: made by another version of sslpipe"):
         of(params, layout)
 
@@ -312,7 +312,7 @@ def test_a_difference_by_luck_is_no_victory(tmp_path):
 def test_a_best_cell_on_the_edge_is_warned_of(tmp_path):
     params, layout = reports(tmp_path, RUNS)
     cell = read(layout.metrics("byol", "zoo"))
-    write_json(layout.metrics("byol", "zoo"), cell | {"probe_best_on_edge": True})
+    rewrite(layout.metrics("byol", "zoo"), cell | {"probe_best_on_edge": True})
     text = as_markdown(of(params, layout))
     assert "edge of the grid for `byol` (lr 0.01, wd 0)" in section(text, "zoo")
     assert "edge of the grid" not in section(text, "sun")
@@ -363,7 +363,7 @@ def test_runs_scored_on_different_images_are_refused(tmp_path):
     with pytest.raises(UserError, match="zoo: byol and simclr were scored on different images"):
         of(params, layout)
     cell = read(layout.metrics("byol", "zoo"))
-    write_json(layout.metrics("byol", "zoo"), cell | {"public_images": 1})
+    rewrite(layout.metrics("byol", "zoo"), cell | {"public_images": 1})
     with pytest.raises(UserError, match="zoo: public_images is 1 for byol but 150 for simclr"):
         of(params, layout)
 

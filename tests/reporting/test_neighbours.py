@@ -5,11 +5,10 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from synthetic import content, read, write_reports
+from synthetic import content, read, rewrite, write_reports
 
 from sslpipe.data.index import Entry, write_index
 from sslpipe.errors import UserError
-from sslpipe.files import write_json
 from sslpipe.reporting.neighbours import BETWEEN, FRAME, GAP, LABEL, MARGIN, TILE, Strips, draw
 from sslpipe.stages import neighbours as stage
 
@@ -52,7 +51,7 @@ def made(tmp_path):
     np.save(layout.packed_images("zoo"), packed(2010))
     for run, validation in (("simclr", 0.5), ("moco", 0.7), ("moco_seed1", 0.8)):
         path = layout.metrics(run, "zoo")
-        write_json(path, read(path) | {"probe_val_top1": validation})
+        rewrite(path, read(path) | {"probe_val_top1": validation})
     return params, layout
 
 
@@ -152,7 +151,7 @@ def test_features_of_another_packing_are_one_line(made):
     path = made[1].features("moco", "zoo")
     features = read(path)
     features["neighbours"][0]["nearest"][0] = 2010
-    write_json(path, features)
+    rewrite(path, features)
     with pytest.raises(UserError, match=r"moco: .* another packing .* 2010 images"):
         stage.run(*made, "zoo")
 

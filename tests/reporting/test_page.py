@@ -12,10 +12,9 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 import vl_convert
-from synthetic import RUNS, content, read, write_reports
+from synthetic import RUNS, content, read, rewrite, write_reports
 
 from sslpipe.errors import UserError
-from sslpipe.files import write_json
 from sslpipe.reporting import page as package
 from sslpipe.reporting.leaderboard import compared, rows_of
 from sslpipe.reporting.page.confusion import confused
@@ -59,7 +58,7 @@ def made(tmp_path_factory):
     params = content(ALL, studies=STUDIES, finetune={"runs": ["moco"], "epochs": 3})
     params, layout = write_reports(tmp_path_factory.mktemp("page"), params)
     leaderboard_stage.run(params, layout)
-    write_json(layout.claims("json"), CLAIMS)
+    rewrite(layout.claims("json"), CLAIMS)
     return params, layout
 
 
@@ -79,7 +78,7 @@ def build(folder, runs, *, claims=None, **changed):
     params, layout = write_reports(folder, content(runs, **changed.pop("params", {})), **changed)
     leaderboard_stage.run(params, layout)
     if claims:
-        write_json(layout.claims("json"), claims)
+        rewrite(layout.claims("json"), claims)
     stage.run(params, layout)
     return layout.page().read_text()
 
@@ -223,11 +222,11 @@ def test_text_from_files_is_never_markup(tmp_path):
     leaderboard_stage.run(params, layout)
     facts = read(layout.dataset_facts("zoo"))
     classes = [evil, *list(facts["classes"])[1:]]
-    write_json(layout.dataset_facts("zoo"), facts | {"title": evil})
+    rewrite(layout.dataset_facts("zoo"), facts | {"title": evil})
     for run in RUNS:
         features = read(layout.features(run, "zoo"))
-        write_json(layout.features(run, "zoo"), features | {"classes": classes})
-    write_json(
+        rewrite(layout.features(run, "zoo"), features | {"classes": classes})
+    rewrite(
         layout.claims("json"), {"claims": [CLAIMS["claims"][0] | {"claim": evil, "reason": evil}]}
     )
     stage.run(params, layout)
@@ -507,7 +506,7 @@ def test_a_leaderboard_that_is_missing_old_or_of_other_runs_is_refused(tmp_path)
     params, layout = write_reports(tmp_path, content(RUNS, ("zoo",)), without=("byol",))
     with pytest.raises(UserError, match=r"missing; it is made by: sslpipe leaderboard"):
         stage.run(params, layout)
-    write_json(layout.leaderboard("json"), {"rows": []})
+    rewrite(layout.leaderboard("json"), {"rows": []})
     with pytest.raises(UserError, match=r"older sslpipe; run: sslpipe leaderboard"):
         stage.run(params, layout)
     leaderboard_stage.run(params, layout)

@@ -7,9 +7,8 @@ import time
 
 import pytest
 import vl_convert
-from synthetic import RUNS, content, read, write_reports
+from synthetic import RUNS, content, read, rewrite, write_reports
 
-from sslpipe.files import write_json
 from sslpipe.reporting.leaderboard import compared, rows_of
 from sslpipe.reporting.results import Results
 from sslpipe.stages import claims as claims_stage
@@ -91,7 +90,7 @@ def pages(tmp_path_factory):
             if case is whole:
                 claims_stage.run(params, layout)
             if case is unfinished:
-                write_json(layout.claims("json"), {"claims": []})
+                rewrite(layout.claims("json"), {"claims": []})
             page_stage.run(params, layout)
     return made
 

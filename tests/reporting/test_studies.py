@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 from scipy import stats
-from synthetic import content, read, write_reports
+from synthetic import content, read, rewrite, write_reports
 
 from sslpipe.errors import UserError
-from sslpipe.files import write_json, write_with
+from sslpipe.files import write_with
 from sslpipe.reporting import statistics
 from sslpipe.reporting.figures.study import study_figure
 from sslpipe.reporting.leaderboard import leaderboard
@@ -215,7 +215,7 @@ def test_cost_is_the_mean_over_seeds(tmp_path):
     made = reports(tmp_path)
     for run, seconds in (("moco", 3600.0), ("moco_seed1", 7200.0)):
         path = made[1].pretrain_report(run)
-        write_json(path, read(path) | {"train_seconds": seconds, "gpus": 2})
+        rewrite(path, read(path) | {"train_seconds": seconds, "gpus": 2})
     found = row(rows(made), "moco")
     assert found["train_seconds"] == 5400 and found["device_hours"] == pytest.approx(3)
 

@@ -14,7 +14,7 @@ from sslpipe.data.corpus import corpus_rows
 from sslpipe.data.duplicates import HELD_OUT
 from sslpipe.data.index import Entry, read_index, write_index
 from sslpipe.errors import UserError
-from sslpipe.files import read_json, sha256
+from sslpipe.files import read_sealed, sha256
 from sslpipe.layout import Layout
 from sslpipe.params import load
 from sslpipe.schema import Corpus, Dataset
@@ -68,7 +68,7 @@ def layout(tmp_path):
 
 def made(layout, **settings):
     corpus.run(params(**settings), layout, "base")
-    return read_json(layout.corpus("base"))
+    return read_sealed(layout.corpus("base"))
 
 
 def test_the_file(layout):

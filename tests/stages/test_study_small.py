@@ -7,7 +7,7 @@ import pytest
 
 from sslpipe.data.corpus import corpus_rows
 from sslpipe.data.index import open_packed
-from sslpipe.files import read_json
+from sslpipe.files import read_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import load
 from sslpipe.stages import corpus, describe, download, subset
@@ -41,7 +41,7 @@ def test_the_five_zips_up_to_the_corpora(tmp_path):
     sizes = []
     for name, chosen in params.corpora.items():
         corpus.run(params, layout, name)
-        rows = dict(corpus_rows(read_json(layout.corpus(name))))
+        rows = dict(corpus_rows(read_sealed(layout.corpus(name))))
         assert list(rows) == chosen.datasets
         for dataset, kept in rows.items():
             train = indexes[dataset].split_slice("train")

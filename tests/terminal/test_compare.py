@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from scipy import stats
-from synthetic import content, read, write_reports
+from synthetic import content, read, rewrite, write_reports
 
 from sslpipe import cli
 from sslpipe.errors import UserError
-from sslpipe.files import write_json, write_with
+from sslpipe.files import write_with
 from sslpipe.reporting.leaderboard import compared
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.settings import Setting
@@ -183,7 +183,7 @@ def test_another_verdict_of_k_nn_is_told(tmp_path, printed):
 def test_what_differs_and_what_it_cost(tmp_path, printed):
     made = contest(tmp_path)
     path = made[1].pretrain_report("b")
-    write_json(path, read(path) | {"train_seconds": 25.0})
+    rewrite(path, read(path) | {"train_seconds": 25.0})
     lines = said(made, printed, "a", "b")
     start, end = lines.index("What differs"), lines.index("Cost")
     assert [line.split() for line in lines[start + 3 : end - 1]] == [["lr", "0.001", "0.1"]]
@@ -191,7 +191,7 @@ def test_what_differs_and_what_it_cost(tmp_path, printed):
     assert ["images", "seen", "10,000", "10,000"] in cost
     assert ["training", "10.0", "s", "25.0", "s"] in cost
     assert "b took 2.5 times as long to train as a." in lines
-    write_json(path, read(path) | {"device": "NVIDIA L4"})
+    rewrite(path, read(path) | {"device": "NVIDIA L4"})
     lines = said(made, printed, "a", "b")
     assert "They were trained on different devices, so their times do not compare." in lines
 
@@ -199,7 +199,7 @@ def test_what_differs_and_what_it_cost(tmp_path, printed):
 def test_a_changed_corpus_is_told(tmp_path, printed):
     made = contest(tmp_path)
     path = made[1].pretrain_report("b")
-    write_json(path, read(path) | {"inputs": {"corpus_sha256": "f" * 64}})
+    rewrite(path, read(path) | {"inputs": {"corpus_sha256": "f" * 64}})
     lines = said(made, printed, "a", "b")
     assert "They saw different images: corpus base has changed between them." in lines
     assert any(line.split() == ["corpus", "sha256", "0123456789abcdef", "f" * 16] for line in lines)

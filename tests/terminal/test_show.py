@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from synthetic import RUNS, content, read, write_reports
+from synthetic import RUNS, content, read, rewrite, write_reports
 
 from sslpipe import cli
 from sslpipe.errors import UserError
-from sslpipe.files import sha256, write_bytes, write_json, write_text
+from sslpipe.files import sha256, write_bytes, write_text
 from sslpipe.layout import Layout
 from sslpipe.reporting.leaderboard import compared, rows_of
 from sslpipe.terminal.leaderboard import print_leaderboard, read_leaderboard
@@ -107,7 +107,7 @@ def test_without_a_leaderboard_one_line_says_what_makes_it(tmp_path, monkeypatch
         ({"rows": []}, "of another version; make it again: sslpipe leaderboard"),
     ):
         if content_ is not None:
-            write_json(Layout().leaderboard("json"), content_)
+            rewrite(Layout().leaderboard("json"), content_)
         assert cli.main(["show"]) == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert said in line
@@ -163,7 +163,7 @@ def test_seeds_of_the_same_setting(made, whole, printed):
 def test_the_probes_cell_and_the_numbers_of_features(tmp_path, printed):
     params, layout = write_reports(tmp_path, content({"moco": {"method": "moco"}}), images=60)
     path = layout.metrics("moco", "sun")
-    write_json(path, read(path) | {"probe_best_on_edge": True, "probe_best_lr": 0.1})
+    rewrite(path, read(path) | {"probe_best_on_edge": True, "probe_best_lr": 0.1})
     write_bytes(layout.encoder("moco"), b"weights")
     lines = printed(lambda console: print_run(params, layout, "moco", console))
     cells = [cell.strip() for cell in line_of(lines, "best probe").split("  ") if cell.strip()]

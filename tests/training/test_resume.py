@@ -1,5 +1,6 @@
 """A training that was interrupted anywhere ends with the same bytes as one that was not."""
 
+import contextlib
 import errno
 import io
 import os
@@ -15,6 +16,8 @@ from sslpipe import schema
 from sslpipe.errors import Interrupted, UserError
 from sslpipe.training import checkpoint, loop, state
 from sslpipe.training.checkpoint import RunState
+
+SAVE = torch.save
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +36,23 @@ def assert_same(actual, expected):
         expected.state.table().drop(columns=TIMES),
         check_exact=True,
     )
+
+
+def test_a_schedulers_warning_is_answered_with_the_code_to_try_again(tmp_path, monkeypatch):
+    run, after_step = make_run("simclr"), loop.METHODS["simclr"].after_step
+    expected = train(run, tmp_path / "whole")
+
+    def warn(self, step):
+        after_step(self, step)
+        if step.index == 6:
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    monkeypatch.setattr(loop.METHODS["simclr"], "after_step", warn)
+    with pytest.raises(Interrupted) as caught:
+        train(run, tmp_path / "cut")
+    assert caught.value.exit_code == 75
+    monkeypatch.setattr(loop.METHODS["simclr"], "after_step", after_step)
+    assert_same(train(run, tmp_path / "cut"), expected)
 
 
 @pytest.mark.parametrize("method", SETTINGS)
@@ -146,25 +166,82 @@ def test_a_collapsed_run_stops(tmp_path, monkeypatch):
     assert len(pd.read_csv(tmp_path / "byol/f/history.csv")) == 3
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda path: path.write_bytes(path.read_bytes()[:1000]),
-        lambda path: path.write_bytes(b""),
-        lambda path: torch.save({"a": 1}, path),
-        lambda path: torch.save([1], path),
-        lambda path: torch.save({**torch.load(path), "method": {}}, path),
-        lambda path: (path.unlink(), path.mkdir()),
-    ],
-    ids=["cut off", "empty", "other keys", "a list", "no weights", "a folder"],
-)
-def test_a_damaged_checkpoint_is_named(damage, tmp_path):
+DAMAGES = {
+    "cut off": lambda path: path.write_bytes(path.read_bytes()[:1000]),
+    "empty": lambda path: path.write_bytes(b""),
+    "a byte changed": lambda path: flip_a_byte(path),
+    "the first byte": lambda path: path.write_bytes(b"?" + path.read_bytes()[1:]),
+}
+
+
+def flip_a_byte(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def interrupted_at(step, run, folder, monkeypatch):
+    """Killed without a warning in this step, a checkpoint written after each before it."""
+    method = loop.METHODS[run.method]
+    after_step = method.after_step
+
+    def die(self, now):
+        after_step(self, now)
+        if now.index == step:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(method, "after_step", die)
+    with pytest.raises(KeyboardInterrupt):
+        train(run, folder)
+    monkeypatch.setattr(method, "after_step", after_step)
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_the_checkpoint_before_a_damaged_one_is_taken(damage, tmp_path, monkeypatch, capsys):
+    run = make_run("moco", checkpoint_minutes=0)
+    expected = train(run, tmp_path / "whole")
+    interrupted_at(6, run, tmp_path / "cut", monkeypatch)
+    saved = sorted((tmp_path / "cut/moco/f").glob("step-*.pt"))
+    assert [path.name.split("-")[1] for path in saved] == ["000000005", "000000006"]
+    damage(saved[1])
+    capsys.readouterr()
+    assert_same(train(run, tmp_path / "cut"), expected)
+    said = capsys.readouterr().err
+    assert f"{saved[1]}: damaged checkpoint" in said and "x: resumed at step 5 of 10" in said
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_when_both_are_damaged_the_folder_to_delete_is_named(damage, tmp_path, monkeypatch):
+    run = make_run("simclr", checkpoint_minutes=0)
+    interrupted_at(6, run, tmp_path, monkeypatch)
+    for path in (tmp_path / "simclr/f").glob("step-*.pt"):
+        damage(path)
+    with pytest.raises(UserError, match=r"every checkpoint is damaged; .*: rm -r .*simclr/f$"):
+        train(run, tmp_path)
+
+
+@pytest.mark.parametrize("content", [{"a": 1}, [1], {"step": 3, "method": {}}])
+def test_a_checkpoint_of_other_content_is_named(content, tmp_path, monkeypatch):
     run = make_run("simclr")
-    train(run, tmp_path)
-    damage(tmp_path / "simclr/f/checkpoint.pt")
+    with RunState(tmp_path / "simclr", "f") as saved:
+        monkeypatch.setattr(checkpoint.torch, "save", lambda _, file: SAVE(content, file))
+        saved.save({"step": 3})
     with pytest.raises(UserError, match="damaged checkpoint") as caught:
         train(run, tmp_path)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_checkpoint_cannot_bring_code(tmp_path, monkeypatch):
+    class Evil:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "evil"),))
+
+    run = make_run("simclr")
+    with RunState(tmp_path / "simclr", "f") as saved:
+        saved.save({"step": 3, "x": Evil()})
+    with pytest.raises(UserError, match="damaged checkpoint"):
+        train(run, tmp_path)
+    assert not (tmp_path / "evil").exists()
 
 
 def test_a_full_disk_while_saving_is_told_as_such(tmp_path, monkeypatch):
@@ -174,9 +251,9 @@ def test_a_full_disk_while_saving_is_told_as_such(tmp_path, monkeypatch):
         def write(self, data):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "write_with", lambda path, write: write(Full()))
+    monkeypatch.setattr(checkpoint, "atomic", lambda path: contextlib.nullcontext(Full()))
     with RunState(tmp_path / "x", "f") as saved, pytest.raises(OSError, match="No space left"):
-        saved.save({"weights": torch.zeros(1000)})
+        saved.save({"step": 1, "weights": torch.zeros(1000)})
 
 
 def test_two_processes_cannot_train_one_run(tmp_path):

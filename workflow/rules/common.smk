@@ -10,3 +10,32 @@ def code(*paths):
 def settings(*path):
     """What stands in params.yaml at `path`; a change of exactly this makes the rule run again."""
     return lookup(within=config, dpath="/".join(path))
+
+
+def threads_of(wildcards):
+    """`pretrain.threads` of the job's run, or all cores."""
+    of_run = config["runs"][wildcards.run]
+    return of_run.get("threads", config["pretrain"].get("threads")) or CORES
+
+
+def gpus(wildcards):
+    """GPUs that a training asks for; where there are fewer, the stage says so or uses the CPU."""
+    of_run = config["runs"][wildcards.run]
+    wanted = of_run.get("gpus", config["pretrain"].get("gpus", 1))
+    return min(wanted, GPUS or 1)
+
+
+def growing(amount):
+    """So much at first, twice as much when a job is tried again: for `mem_mb` and `runtime`."""
+    return lambda wildcards, attempt: amount * 2 ** (attempt - 1)
+
+
+def pictured(name, category):
+    """The figure as png, with its place in `snakemake --report`, and as svg."""
+    stem = name.partition("_{")[0]
+    png = report(
+        f"reports/figures/{name}.png",
+        caption=f"../report/{stem}.rst",
+        category=category,
+    )
+    return [png, f"reports/figures/{name}.svg"]

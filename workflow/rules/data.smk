@@ -11,7 +11,12 @@ rule download:
         "data/raw/{dataset}.tar",
     log:
         "logs/download/{dataset}.log",
+    benchmark:
+        "logs/benchmark/download/{dataset}.tsv"
     retries: 2
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(720),
     params:
         source=settings("datasets", "{dataset}", "source"),
     shell:
@@ -36,7 +41,12 @@ rule subset:
         "data/packed/{dataset}.csv",
     log:
         "logs/subset/{dataset}.log",
+    benchmark:
+        "logs/benchmark/subset/{dataset}.tsv"
     threads: CORES
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(240),
     params:
         image_size=config["image_size"],
         dataset=settings("datasets", "{dataset}"),
@@ -64,6 +74,11 @@ rule corpus:
         "reports/data/{corpus}.md",
     log:
         "logs/corpus/{corpus}.log",
+    benchmark:
+        "logs/benchmark/corpus/{corpus}.tsv"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         corpus=settings("corpora", "{corpus}"),
         leaderboard=config["leaderboard"],

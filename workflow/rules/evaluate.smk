@@ -8,9 +8,13 @@ rule embed:
         "data/embeddings/{run}/{dataset}.npz",
     log:
         "logs/embed/{run}_{dataset}.log",
-    threads: config["pretrain"].get("threads") or CORES
+    benchmark:
+        "logs/benchmark/embed/{run}_{dataset}.tsv"
+    threads: threads_of
     resources:
         gpu=1,
+        mem_mb=growing(8000),
+        runtime=growing(60),
     shell:
         "sslpipe embed {wildcards.run} {wildcards.dataset} 2>&1 | tee {log}"
 
@@ -33,7 +37,12 @@ rule evaluate:
         "reports/features/{dataset}/{run}.json",
     log:
         "logs/evaluate/{run}_{dataset}.log",
-    threads: config["pretrain"].get("threads") or CORES
+    benchmark:
+        "logs/benchmark/evaluate/{run}_{dataset}.tsv"
+    threads: threads_of
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(120),
     params:
         evaluate=config["evaluate"],
     shell:
@@ -57,9 +66,13 @@ rule finetune:
         "reports/predictions/{dataset}/finetune/{run}.npz",
     log:
         "logs/finetune/{run}_{dataset}.log",
-    threads: config["pretrain"].get("threads") or CORES
+    benchmark:
+        "logs/benchmark/finetune/{run}_{dataset}.tsv"
+    threads: threads_of
     resources:
         gpu=1,
+        mem_mb=growing(16000),
+        runtime=growing(480),
     params:
         finetune=config["finetune"],
     shell:

@@ -1,10 +1,3 @@
-def gpus(wildcards):
-    """GPUs that a training asks for; where there are none, it runs in one process."""
-    of_run = config["runs"][wildcards.run]
-    wanted = of_run.get("gpus", config["pretrain"].get("gpus", 1))
-    return min(wanted, GPUS)
-
-
 rule pretrain:
     input:
         code("networks", "views", "methods", "training", "seeds.py"),
@@ -15,13 +8,13 @@ rule pretrain:
         "reports/pretrain/{run}.json",
     log:
         "logs/pretrain/{run}.log",
-    threads:
-        lambda wildcards: config["runs"][wildcards.run].get(
-            "threads", config["pretrain"].get("threads")
-        )
-        or CORES
+    benchmark:
+        "logs/benchmark/pretrain/{run}.tsv"
+    threads: threads_of
     resources:
         gpu=gpus,
+        mem_mb=growing(16000),
+        runtime=growing(1440),
     params:
         run=settings("runs", "{run}"),
         method=lambda wildcards: config["methods"][

@@ -31,17 +31,6 @@ FIGURES = [
 ]
 
 
-def pictured(name, category):
-    """The figure as png, with its place in `snakemake --report`, and as svg."""
-    stem = name.partition("_{")[0]
-    png = report(
-        f"reports/figures/{name}.png",
-        caption=f"../report/{stem}.rst",
-        category=category,
-    )
-    return [png, f"reports/figures/{name}.svg"]
-
-
 rule describe:
     input:
         code("reporting/datasets.py", "reporting/markdown.py"),
@@ -51,6 +40,11 @@ rule describe:
         "reports/data/{dataset}.json",
     log:
         "logs/describe/{dataset}.log",
+    benchmark:
+        "logs/benchmark/describe/{dataset}.tsv"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         dataset=settings("datasets", "{dataset}"),
         image_size=config["image_size"],
@@ -68,6 +62,11 @@ rule contact_sheet:
         "reports/data/{dataset}.png",
     log:
         "logs/contact_sheet/{dataset}.log",
+    benchmark:
+        "logs/benchmark/contact_sheet/{dataset}.tsv"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
     shell:
         "sslpipe contact_sheet {wildcards.dataset} 2>&1 | tee {log}"
 
@@ -91,6 +90,11 @@ rule neighbours:
         ),
     log:
         "logs/neighbours/{dataset}.log",
+    benchmark:
+        "logs/benchmark/neighbours/{dataset}.tsv"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         runs=config["runs"],
     shell:
@@ -113,6 +117,11 @@ rule leaderboard:
         "reports/leaderboard.json",
     log:
         "logs/leaderboard.log",
+    benchmark:
+        "logs/benchmark/leaderboard.tsv"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         leaderboard=config["leaderboard"],
         runs=config["runs"],
@@ -140,6 +149,11 @@ rule figures:
         pictured("confusion", "Features"),
     log:
         "logs/figures.log",
+    benchmark:
+        "logs/benchmark/figures.tsv"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         evaluate=config["evaluate"],
         leaderboard=config["leaderboard"],
@@ -159,6 +173,11 @@ rule study:
         pictured("study_{study}", "Studies"),
     log:
         "logs/study/{study}.log",
+    benchmark:
+        "logs/benchmark/study/{study}.tsv"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         study=settings("studies", "{study}"),
         leaderboard=config["leaderboard"],
@@ -180,6 +199,11 @@ rule claims:
         "reports/claims.json",
     log:
         "logs/claims.log",
+    benchmark:
+        "logs/benchmark/claims.tsv"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         claims=config["claims"],
         leaderboard=config["leaderboard"],
@@ -211,6 +235,11 @@ rule page:
         ),
     log:
         "logs/page.log",
+    benchmark:
+        "logs/benchmark/page.tsv"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         leaderboard=config["leaderboard"],
         runs=config["runs"],

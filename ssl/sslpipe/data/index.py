@@ -1,10 +1,13 @@
 """The index of a packed set: a CSV with a line for each image, and what it says of the rows."""
 
 import csv
+import hashlib
 import io
+import itertools
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sslpipe.cores import usable_cores
 from sslpipe.data.splits import SPLITS
 from sslpipe.errors import UserError
-from sslpipe.files import atomic
+from sslpipe.files import Hashed, atomic
 from sslpipe.layout import Layout
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -42,6 +46,8 @@ class Entry(NamedTuple):
 
 
 COLUMNS = Entry._fields
+SEAL = "# sha256 "
+BLOCK = 1024  # images that a thread checks at a time
 
 
 @dataclass(frozen=True)
@@ -89,20 +95,23 @@ class Index:
 
 
 def write_index(path: Path, entries: Iterable[Entry]) -> None:
-    """Write an index; `entries` may be long: they are not held."""
+    """Write an index; `entries` may be long: they are not held. Its last line is its checksum."""
     with atomic(path) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(entries)
-        text.detach()  # which flushes it; the file is `atomic`'s to close
+        hashed, line = Hashed(file), io.StringIO()
+        writer = csv.writer(line, lineterminator="\n")
+        for row in itertools.chain([COLUMNS], entries):
+            writer.writerow(row)
+            hashed.write(line.getvalue().encode())
+            line.seek(0)
+            line.truncate()
+        file.write(f"{SEAL}{hashed.digest.hexdigest()}\n".encode())
 
 
 def read_index(path: Path) -> Index:
     """Read and check an index. Raises UserError with the file and, where it can, the line."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.reader(file, strict=True)
+            reader = csv.reader(_checked(file), strict=True)
             if tuple(next(reader, ())) != COLUMNS:
                 raise ValueError(f"line 1: the columns must be {','.join(COLUMNS)}")
             entries = [parse(fields, reader.line_num) for fields in reader]
@@ -118,9 +127,22 @@ def read_index(path: Path) -> Index:
     return index
 
 
-def open_packed(layout: Layout, name: str) -> tuple[np.ndarray, Index]:
-    """A set's images, uint8 (N, S, S, 3), mapped from the file and not yet read, and its index.
+def _checked(lines: Iterable[str]) -> Iterator[str]:
+    """The lines but the last. Raises ValueError at the end if that is not their checksum."""
+    digest, before = hashlib.sha256(), None
+    for line in lines:
+        if before is not None:
+            digest.update(before.encode())
+            yield before
+        before = line
+    if before != f"{SEAL}{digest.hexdigest()}\n":
+        raise ValueError("its last line is not its checksum")
 
+
+def open_packed(layout: Layout, name: str, *, check: bool = True) -> tuple[np.ndarray, Index]:
+    """A set's images, uint8 (N, S, S, 3), mapped from the file, and its index.
+
+    check: read all images once and compare them with the index's checksums.
     Raises UserError when a file is missing or malformed, or the two do not belong together.
     """
     index = read_index(layout.packed_index(name))
@@ -139,7 +161,26 @@ def open_packed(layout: Layout, name: str) -> tuple[np.ndarray, Index]:
         raise UserError(
             f"{path}: {len(images)} images, but {len(index)} in {layout.packed_index(name)}; {again}"
         )
+    if check and (row := _first_damaged(images, index)) is not None:
+        raise UserError(
+            f"{path}: image {row} is not what was packed (its checksum differs); {again}"
+        )
     return images, index
+
+
+def _first_damaged(images: np.ndarray, index: Index) -> int | None:
+    """The first row whose pixels do not have the index's sha256."""
+
+    def look(start: int) -> int | None:
+        for row in range(start, min(start + BLOCK, len(images))):
+            if hashlib.sha256(images[row]).hexdigest() != index.entries[row].sha256:
+                return row
+        return None
+
+    # Threads, as hashing and reading leave the interpreter to others.
+    with ThreadPoolExecutor(len(usable_cores())) as pool:
+        found = pool.map(look, range(0, len(images), BLOCK))
+        return next((row for row in found if row is not None), None)
 
 
 def parse(fields: list[str], line: int) -> Entry:

@@ -26,6 +26,7 @@ from typing import NamedTuple, TextIO
 import numpy as np
 from filelock import FileLock, Timeout
 
+from sslpipe.cores import usable_cores
 from sslpipe.data import splits
 from sslpipe.data.choose import Choice
 from sslpipe.data.decode import Batch, Decoded, decode_batch
@@ -74,7 +75,7 @@ def pack(
     """
     if processes is None:
         encoded = sum(choice.member.size for choice in choices)
-        processes = cores() if encoded > LITTLE_BYTES else 1
+        processes = len(usable_cores()) if encoded > LITTLE_BYTES else 1
     images.parent.mkdir(parents=True, exist_ok=True)
     pixels, journal = (path.with_name(f".{path.name}.part") for path in (images, index))
     lock = images.with_name(f".{images.name}.lock.part")
@@ -119,13 +120,6 @@ def fingerprint(tar: Path, choices: Sequence[Choice], size: int, resize: str) ->
     for choice in choices:
         digest.update(f"{choice.split} {choice.label} {choice.member}".encode())
     return digest.hexdigest()
-
-
-def cores() -> int:
-    """The cores that this process may use; macOS only tells how many there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def check(journal: Path, max_unreadable: float) -> Packed:

@@ -1,20 +1,23 @@
 """The tar between download and subset: encoded images as `<split>/<class>/<file>`.
 
 The split is `all` when the source has none. `_` stands for the class of images that lie outside
-class folders. A file's name may hold further slashes.
+class folders. A file's name may hold further slashes. The last member, `sha256`, holds the checksum of
+all bytes before it.
 """
 
+import hashlib
 import io
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from sslpipe.errors import UserError
-from sslpipe.files import atomic
+from sslpipe.files import Hashed, atomic
 
 GIVEN_SPLITS = ("all", "train", "test", "val", "public", "private")
 LOOSE = "_"
+SEAL = "sha256"
 
 
 class Member(NamedTuple):
@@ -44,10 +47,9 @@ def write(path: Path, members: Iterable[tuple[str, bytes]]) -> int:
     Raises UserError when there are none.
     """
     names = set()
-    with (
-        atomic(path) as file,
-        tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar,
-    ):
+    with atomic(path) as file:
+        hashed = Hashed(file)
+        tar = tarfile.open(fileobj=hashed, mode="w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
         for name, content in members:
             _check(name)
             if name in names:
@@ -56,19 +58,36 @@ def write(path: Path, members: Iterable[tuple[str, bytes]]) -> int:
             _add(tar, name, content)
         if not names:
             raise UserError("no images found")
+        _add(tar, SEAL, hashed.digest.hexdigest().encode())
+        tar.close()
     return len(names)
 
 
 def read(path: Path) -> list[Member]:
-    """List the members. Raises UserError for a file that `write` cannot have made."""
+    """List the members. Raises UserError for a file that is not as `write` made it."""
     try:
         with tarfile.open(path, "r:") as tar:
             members = list(_members(tar))
+        seal = members.pop() if members else Member("", 0, 0)
+        with path.open("rb") as file:
+            file.seek(seal.offset)
+            if seal.name != SEAL or file.read(seal.size) != _checksum(file, seal.offset):
+                raise ValueError("its checksum does not fit")
         for member in members:
             _check(member.name)
     except (tarfile.TarError, ValueError) as error:
         raise UserError(f"{path}: broken ({error}); delete it and download again") from None
     return members
+
+
+def _checksum(file: BinaryIO, offset: int) -> bytes:
+    """Of what lies before a member whose content is at `offset`."""
+    digest, left = hashlib.sha256(), offset - tarfile.BLOCKSIZE  # its header
+    file.seek(0)
+    while left > 0 and (block := file.read(min(left, 2**20))):
+        digest.update(block)
+        left -= len(block)
+    return digest.hexdigest().encode()
 
 
 def _members(tar: tarfile.TarFile) -> Iterator[Member]:

@@ -1,11 +1,14 @@
 """Encoders as safetensors: torchvision's own parameter names, and how to build the network."""
 
+import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from sslpipe.errors import UserError
 from sslpipe.files import write_bytes
@@ -23,8 +26,18 @@ def save_encoder(path: Path, encoder: nn.Module, run: ResolvedRun) -> None:
         "stem": run.pretrain.stem,
         "image_size": run.image_size,
     }
+    about["sha256"] = checksum(about, tensors)
     # One key only: safetensors does not keep the order of several.
     write_bytes(path, save(tensors, metadata={"sslpipe": json.dumps(about)}))
+
+
+def checksum(about: dict[str, Any], tensors: dict[str, Tensor]) -> str:
+    """sha256 of both, names and shapes included."""
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def load_encoder(path: Path) -> nn.Module:
@@ -33,6 +46,8 @@ def load_encoder(path: Path) -> nn.Module:
         with safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()["sslpipe"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if about.pop("sha256") != checksum(about, tensors):
+            raise ValueError("its checksum does not fit")
         encoder = build_backbone(about["backbone"], stem=about["stem"])
         encoder.load_state_dict(tensors)
     except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:

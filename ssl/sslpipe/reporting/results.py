@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from sslpipe.errors import UserError
-from sslpipe.files import read_json
+from sslpipe.files import changed, digest, read_json, read_sealed, sha256
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Cell = tuple[str, str]  # (data set, run)
+CHECKSUM = "scores_sha256"  # in a file of answers: of the scores beside it
 
 
 @dataclass(frozen=True)
@@ -42,21 +43,26 @@ class Results:
     def pretrain(self) -> dict[str, dict[str, Any]]:
         """run → its training report (`stages.pretrain.about` and `measured`), in params.yaml's order."""
         return self._of_runs(
-            self.layout.pretrain_report, lambda path: _current(read_json(path), "trained", path)
+            self.layout.pretrain_report, lambda path: _current(read_sealed(path), "trained", path)
         )
 
     @cached_property
     def history(self) -> dict[str, pd.DataFrame]:
         """run → a row for each epoch; see `reporting.figures`."""
-        return self._of_runs(self.layout.history, read_history)
+        return {
+            run: read_history(path, self.pretrain.get(run, {}).get("history_sha256"))
+            for run in self.params.runs
+            if (path := self.layout.history(run)).exists()
+        }
 
     @cached_property
     def metrics(self) -> dict[Cell, dict[str, Any]]:
         """(data set, run) → the flat scores of `evaluation.protocol.evaluate`."""
-        return self._of_cells(
+        found = self._of_cells(
             self.layout.metrics,
             lambda path: _current(read_json(path), "probe_best_optimizer", path),
         )
+        return self._as_answered(found, self._answers, self.layout.metrics)
 
     @cached_property
     def predictions(self) -> dict[Cell, dict[str, np.ndarray]]:
@@ -66,35 +72,34 @@ class Results:
         knn, probe (int32): the class answered, -1 for none; knn_top5, probe_top5, knn_weighted,
         default_probe and fewlabels_<percent> (bool): whether it was right.
         """
-        return self._of_cells(
-            self.layout.predictions, lambda path: _current(read_arrays(path), "default_probe", path)
-        )
+        return _without_checksum(self._answers)
 
     @cached_property
     def features(self) -> dict[Cell, dict[str, Any]]:
         """(data set, run) → classes, grid, map and neighbours; see `evaluation.structure`."""
         return self._of_cells(
-            self.layout.features, lambda path: _current(read_json(path), "grid", path)
+            self.layout.features, lambda path: _current(read_sealed(path), "grid", path)
         )
 
     @cached_property
     def finetuned(self) -> dict[Cell, dict[str, Any]]:
         """(data set, run) → the scores of fine-tuning, for `finetune.runs`."""
-        return self._of_cells(
+        found = self._of_cells(
             self.layout.finetune_metrics,
             lambda path: _current(read_json(path), "finetune_top1", path),
         )
+        return self._as_answered(found, self._finetune_answers, self.layout.finetune_metrics)
 
     @cached_property
     def finetune_predictions(self) -> dict[Cell, dict[str, np.ndarray]]:
         """(data set, run) → label, private and finetune (int32: the class answered), as above."""
-        return self._of_cells(self.layout.finetune_predictions, read_arrays)
+        return _without_checksum(self._finetune_answers)
 
     @cached_property
     def dataset_facts(self) -> dict[str, dict[str, Any]]:
         """data set → what `reporting.datasets.facts` says of it, for all sets of params.yaml."""
         return {
-            name: _current(read_json(path), "title", path)
+            name: _current(read_sealed(path), "title", path)
             for name in self.params.datasets
             if (path := self.layout.dataset_facts(name)).exists()
         }
@@ -113,6 +118,30 @@ class Results:
             for run in self.pretrain
             if (dataset, run) not in self.metrics
         ]
+
+    @cached_property
+    def _answers(self) -> dict[Cell, dict[str, np.ndarray]]:
+        return self._of_cells(
+            self.layout.predictions, lambda path: _current(read_arrays(path), "default_probe", path)
+        )
+
+    @cached_property
+    def _finetune_answers(self) -> dict[Cell, dict[str, np.ndarray]]:
+        return self._of_cells(self.layout.finetune_predictions, read_arrays)
+
+    def _as_answered(
+        self,
+        scores: dict[Cell, dict[str, Any]],
+        answers: dict[Cell, dict[str, np.ndarray]],
+        place: Callable[[str, str], Path],
+    ) -> dict[Cell, dict[str, Any]]:
+        """`scores`, which DVC wants to be flat and without a seal, checked by the checksum that lies
+        with the answers."""
+        for (dataset, run), values in scores.items():
+            expected = answers.get((dataset, run), {}).get(CHECKSUM)
+            if expected is not None and str(expected) != digest(values):
+                raise changed(place(run, dataset))
+        return scores
 
     def _of_runs(self, place: Callable[[str], Path], read: Callable[[Path], T]) -> dict[str, T]:
         return {run: read(path) for run in self.params.runs if (path := place(run)).exists()}
@@ -136,9 +165,21 @@ def _current(content: dict[str, T], key: str, path: Path) -> dict[str, T]:
     return content
 
 
-def read_history(path: Path) -> pd.DataFrame:
+def _without_checksum(
+    cells: dict[Cell, dict[str, np.ndarray]],
+) -> dict[Cell, dict[str, np.ndarray]]:
+    return {
+        cell: {key: values for key, values in arrays.items() if key != CHECKSUM}
+        for cell, arrays in cells.items()
+    }
+
+
+def read_history(path: Path, expected: str | None = None) -> pd.DataFrame:
+    """expected: the file's sha256, where it is known."""
     import pandas as pd  # half a second that most stages need not spend
 
+    if expected is not None and sha256(path) != expected:
+        raise changed(path)
     try:
         table = pd.read_csv(path)
         if "epoch" not in table:

@@ -3,7 +3,7 @@
 from collections import Counter
 
 import sslpipe
-from sslpipe.files import write_json, write_text
+from sslpipe.files import write_sealed, write_text
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import say
@@ -16,7 +16,7 @@ def run(params: Params, layout: Layout) -> None:
     """Of what there is: a claim without runs to decide it says what it lacks."""
     settings = {key: getattr(params, key).model_dump(mode="json") for key in ("claims", "report")}
     whole = decide(Results(params, layout), {"sslpipe": sslpipe.__version__, **settings})
-    write_json(layout.claims("json"), whole)
+    write_sealed(layout.claims("json"), whole)
     write_text(layout.claims("md"), as_markdown(whole))
     count = Counter(claim["status"] for claim in whole["claims"])
     say(

@@ -3,7 +3,7 @@
 from sslpipe.data.corpus import compose, datasets_read
 from sslpipe.data.duplicates import too_many
 from sslpipe.data.index import read_index
-from sslpipe.files import sha256, write_json, write_text
+from sslpipe.files import sha256, write_sealed, write_text
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import say
@@ -50,4 +50,4 @@ def run(params: Params, layout: Layout, name: str) -> None:
             )
     say(f"corpus {name}: {content['images']} images of {', '.join(corpus.datasets)}")
     write_text(layout.corpus_page(name), page(content, left_out, corpus.near_duplicates, indexes))
-    write_json(layout.corpus(name), content)
+    write_sealed(layout.corpus(name), content)

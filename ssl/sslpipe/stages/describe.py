@@ -1,7 +1,7 @@
 """describe(dataset): the index of a packed set → a page on it, reports/data/<dataset>.{md,json}."""
 
 from sslpipe.data.index import read_index
-from sslpipe.files import sha256, write_json, write_text
+from sslpipe.files import sha256, write_sealed, write_text
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import say
@@ -21,7 +21,7 @@ def run(params: Params, layout: Layout, name: str) -> None:
     index = read_index(path)
     sheet = layout.contact_sheet(name).name if name in params.contact_sheets else None
     facts = datasets.facts(name, dataset, index, params.image_size, sha256(path))
-    write_json(layout.dataset_facts(name), facts)
+    write_sealed(layout.dataset_facts(name), facts)
     path = layout.dataset_page(name)
     write_text(path, datasets.page(name, dataset, index, params.image_size, sheet))
     say(f"{name}: described in {path}")

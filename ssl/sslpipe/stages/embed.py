@@ -30,7 +30,7 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
     if resolved.pretrain.threads:
         torch.set_num_threads(resolved.pretrain.threads)
     images, index = open_packed(layout, dataset)
-    with lease() as devices:
+    with lease(threads=torch.get_num_threads()) as devices:
         device = device_of(devices)
         encoder = load_encoder(path).to(device, memory_format=torch.channels_last)
         features = extract(encoder, images, device=device, what=f"{name}: embed {dataset}")

@@ -8,9 +8,10 @@ import torch
 
 from sslpipe.errors import UserError
 from sslpipe.evaluation.protocol import evaluate
-from sslpipe.files import write_json, write_with
+from sslpipe.files import digest, write_json, write_sealed, write_with
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
+from sslpipe.reporting.results import CHECKSUM
 from sslpipe.stages.inputs import require
 
 
@@ -31,9 +32,11 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
         done = evaluate(*parts, params.evaluate)
     except ValueError as error:  # a split without images, more neighbours than training images
         raise UserError(f"{made}: evaluate {name} {dataset}: {error}") from None
-    write_json(layout.features(name, dataset), done.features, compact=True)
+    write_sealed(layout.features(name, dataset), done.features, compact=True)
     write_with(
         layout.predictions(name, dataset),
-        lambda file: np.savez_compressed(file, **done.predictions),
+        lambda file: np.savez_compressed(
+            file, **{CHECKSUM: digest(done.scores)}, **done.predictions
+        ),
     )
     write_json(made, done.scores)

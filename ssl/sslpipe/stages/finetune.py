@@ -6,11 +6,12 @@ import torch
 from sslpipe.data.index import open_packed
 from sslpipe.errors import UserError
 from sslpipe.evaluation.finetune import finetune
-from sslpipe.files import write_json, write_with
+from sslpipe.files import digest, write_json, write_with
 from sslpipe.layout import Layout
 from sslpipe.networks.encoder_file import load_encoder
 from sslpipe.params import Params, resolve
 from sslpipe.progress import say
+from sslpipe.reporting.results import CHECKSUM
 from sslpipe.stages.inputs import require
 from sslpipe.training.devices import lease
 from sslpipe.training.precision import arithmetic, device_name, device_of, has_bf16
@@ -38,7 +39,10 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     images, index = open_packed(layout, dataset)
-    with lease() as devices, arithmetic(deterministic=settings.deterministic):
+    with (
+        lease(threads=torch.get_num_threads()) as devices,
+        arithmetic(deterministic=settings.deterministic),
+    ):
         device = device_of(devices)
         autocast = torch.bfloat16 if settings.precision != "fp32" and has_bf16(device) else None
         what = f"{name}: finetune {dataset}"
@@ -56,7 +60,9 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
         )
     write_with(
         layout.finetune_predictions(name, dataset),
-        lambda file: np.savez_compressed(file, **done.predictions),
+        lambda file: np.savez_compressed(
+            file, **{CHECKSUM: digest(done.scores)}, **done.predictions
+        ),
     )
     write_json(layout.finetune_metrics(name, dataset), done.scores)
     public, private = (done.scores[f"finetune_{half}_top1"] for half in ("public", "private"))

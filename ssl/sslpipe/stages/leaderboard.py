@@ -1,9 +1,7 @@
 """leaderboard: every scored cell → reports/leaderboard.{md,csv,json}, and the terminal."""
 
-import json
-
 import sslpipe
-from sslpipe.files import write_text
+from sslpipe.files import write_sealed, write_text
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import say
@@ -18,8 +16,7 @@ def run(params: Params, layout: Layout) -> None:
     settings = {key: getattr(params, key).model_dump(mode="json") for key in ("evaluate", "report")}
     whole = leaderboard(Results(params, layout), {"sslpipe": sslpipe.__version__, **settings})
     write_text(layout.leaderboard("csv"), leaderboard_text.as_csv(whole))
-    text = json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False)
-    write_text(layout.leaderboard("json"), text + "\n")
+    write_sealed(layout.leaderboard("json"), whole)
     write_text(layout.leaderboard("md"), leaderboard_text.as_markdown(whole))
     print_leaderboard(whole)
     say(f"leaderboard: {layout.leaderboard('md')}")

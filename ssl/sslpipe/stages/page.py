@@ -1,7 +1,7 @@
 """page: all of reports/ → reports/index.html."""
 
 from sslpipe.errors import UserError
-from sslpipe.files import read_json, write_text
+from sslpipe.files import read_sealed, write_text
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import say
@@ -13,14 +13,14 @@ from sslpipe.stages.inputs import require
 def run(params: Params, layout: Layout) -> None:
     """Of what there is: what is missing is named on the page."""
     path = require(layout.leaderboard("json"), "sslpipe leaderboard")
-    whole = read_json(path)
-    if not isinstance(whole, dict) or "comparisons" not in whole:
+    whole = read_sealed(path)
+    if "comparisons" not in whole:
         raise UserError(f"{path}: made by an older sslpipe; run: sslpipe leaderboard")
     results = Results(params, layout)
     scored = {(dataset, run) for dataset, cells in whole["metrics"].items() for run in cells}
     if whole["pretrain"].keys() != results.pretrain.keys() or scored != results.metrics.keys():
         raise UserError(f"{path}: other runs are there now; run: sslpipe leaderboard")
     claims = layout.claims("json")
-    text = page(results, whole, read_json(claims) if claims.exists() else None)
+    text = page(results, whole, read_sealed(claims) if claims.exists() else None)
     write_text(layout.page(), text)
     say(f"page: {layout.page()}")

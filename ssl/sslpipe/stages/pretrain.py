@@ -15,7 +15,7 @@ import sslpipe
 from sslpipe.data.corpus import corpus_rows
 from sslpipe.data.index import open_packed
 from sslpipe.errors import UserError
-from sslpipe.files import read_json, sha256, write_json, write_text
+from sslpipe.files import read_sealed, sha256, write_sealed, write_text
 from sslpipe.layout import Layout
 from sslpipe.networks.encoder_file import save_encoder
 from sslpipe.networks.ranks import ranks
@@ -55,15 +55,15 @@ def run(params: Params, layout: Layout, name: str) -> None:
     if launched():
         device = device_of(visible_devices(), int(os.environ.get("LOCAL_RANK", 0)))
         with group(device):
-            pretrain(layout, resolved, corpus, watched, device, lead=rank == 0)
+            pretrain(layout, resolved, corpus, watched, device, visible_devices(), lead=rank == 0)
         return
-    with lease(gpus) as devices:
+    with lease(gpus, threads=torch.get_num_threads()) as devices:
         if gpus > 1 and devices:
             launch(name, gpus)
             return
         if gpus > 1:
             say(f"{name}: no GPU here; one process does the work of {gpus}")
-        pretrain(layout, resolved, corpus, watched, device_of(devices), lead=True)
+        pretrain(layout, resolved, corpus, watched, device_of(devices), devices, lead=True)
 
 
 def pretrain(
@@ -72,14 +72,18 @@ def pretrain(
     corpus: Path,
     watched: list[Watched],
     device: torch.device,
+    leased: list[str],
     *,
     lead: bool,
 ) -> None:
-    """Train on this process's device; the first of several ranks writes what comes out."""
+    """Train on this process's device; the first of several ranks writes what comes out.
+
+    leased: the ids of all ranks' devices."""
+    started = now()
     identity = fingerprint(run, corpus.read_bytes())
     with RunState(layout.state(run.name), identity, lead=lead) as state:
         autocast = autocast_dtype(run.pretrain.precision, device)
-        images = corpus_images(layout, corpus)
+        images = corpus_images(layout, corpus, check=lead)
         if images.shape[1] != run.image_size:
             raise UserError(
                 f"{corpus}: its images were packed with {images.shape[1]} px, image_size is "
@@ -92,18 +96,28 @@ def pretrain(
         peak = max(peak_flops(device, dtype) for dtype in {autocast, None})
         trained = train(run, images, watched, state, device=device, autocast=autocast)
         if lead:
-            report = about(run, corpus) | measured(
-                trained, run, device, autocast, len(images), peak
-            )
+            report = about(run, corpus) | {"started": started, "devices": leased}
+            report |= measured(trained, run, device, autocast, len(images), peak)
             write_outputs(layout, run, trained.encoder, trained.state.table(), report)
             say(f"{run.name}: {in_short(report)}")
             state.clear()
 
 
-def corpus_images(layout: Layout, corpus: Path) -> CorpusImages:
-    """The corpus, uint8 (N, S, S, 3), mapped from its packed sets."""
-    rows = corpus_rows(read_json(corpus))
-    return CorpusImages([(open_packed(layout, name)[0], chosen) for name, chosen in rows])
+def corpus_images(layout: Layout, corpus: Path, *, check: bool) -> CorpusImages:
+    """The corpus, uint8 (N, S, S, 3), mapped from its packed sets.
+
+    Raises UserError when these are not the sets that the corpus was made of."""
+    content = read_sealed(corpus)
+    for member in content["members"]:
+        index = layout.packed_index(member["dataset"])
+        if (
+            require(index, f"sslpipe subset {index.stem}")
+            and sha256(index) != member["index_sha256"]
+        ):
+            raise UserError(f"{corpus}: made of another {index}; run: sslpipe corpus {corpus.stem}")
+    return CorpusImages(
+        [(open_packed(layout, name, check=check)[0], rows) for name, rows in corpus_rows(content)]
+    )
 
 
 def watch(layout: Layout, dataset: str, bank: int) -> Watched:
@@ -149,8 +163,12 @@ def about(run: ResolvedRun, corpus: Path) -> dict[str, Any]:
             "torch": torch.__version__,
             "torchvision": torchvision.__version__,
         },
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "finished": now(),
     }
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def measured(
@@ -212,5 +230,6 @@ def write_outputs(
     report: dict[str, Any],
 ) -> None:
     write_text(layout.history(run.name), history.to_csv(index=False))
-    write_json(layout.pretrain_report(run.name), report)
+    report |= {"history_sha256": sha256(layout.history(run.name))}
+    write_sealed(layout.pretrain_report(run.name), report)
     save_encoder(layout.encoder(run.name), encoder, run)

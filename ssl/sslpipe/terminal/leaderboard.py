@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sslpipe.errors import UserError
-from sslpipe.files import read_json
+from sslpipe.files import read_sealed
 from sslpipe.layout import Layout
 from sslpipe.reporting.leaderboard import CHANCE, Json, Row, compared, rows_of
 from sslpipe.reporting.leaderboard_text import DASH, in_words
@@ -46,7 +46,7 @@ def read_leaderboard(layout: Layout) -> Json:
     path = layout.leaderboard("json")
     if not path.exists():
         raise UserError(f"{path}: missing; it is made by: sslpipe leaderboard")
-    whole = read_json(path)
+    whole = read_sealed(path)
     if not isinstance(whole, dict) or any(key not in whole for key in NEEDED):
         raise UserError(f"{path}: of another version; make it again: sslpipe leaderboard")
     return whole

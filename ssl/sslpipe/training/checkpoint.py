@@ -14,7 +14,8 @@ from filelock import FileLock, Timeout
 
 import sslpipe
 from sslpipe.errors import UserError
-from sslpipe.files import write_with
+from sslpipe.files import Hashed, atomic, sha256
+from sslpipe.progress import say
 from sslpipe.schema import ResolvedRun
 
 # The rooms of the package that a trained weight depends on.
@@ -42,18 +43,18 @@ def code_version() -> str:
 
 
 class RunState:
-    """`<state>/<run>/<fingerprint>/checkpoint.pt`, held by one training at a time.
+    """`<state>/<run>/<fingerprint>/step-<step>-<sha256>.pt`, the last two, held by one training at a
+    time.
 
-    lead: the first of the training's ranks holds and writes it; the others only read.
-    Raises UserError if another training holds the run.
+    lead: the first of the training's ranks holds and writes them; the others only read.
+    Raises UserError if another training holds them.
     """
 
     def __init__(self, folder: Path, fingerprint: str, *, lead: bool = True) -> None:
-        self.folder, self.lead = folder, lead
-        self.path = folder / fingerprint / "checkpoint.pt"
-        self.history = folder / fingerprint / "history.csv"
-        folder.mkdir(parents=True, exist_ok=True)
-        self.lock = FileLock(folder.with_suffix(".lock"))
+        self.folder, self.lead = folder / fingerprint, lead
+        self.history = self.folder / "history.csv"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.lock = FileLock(self.folder.with_suffix(".lock"))
 
     def __enter__(self) -> "RunState":
         if not self.lead:
@@ -70,22 +71,55 @@ class RunState:
         self.lock.release()
 
     def save(self, state: dict[str, Any]) -> None:
+        unnamed = self.folder / "checkpoint.part"
         try:
-            write_with(self.path, lambda file: torch.save(state, file))
+            with atomic(unnamed) as file:
+                hashed = Hashed(file)
+                torch.save(state, hashed)
         except RuntimeError as error:
             if isinstance(error.__context__, OSError):  # what torch hides, such as a full disk
                 raise error.__context__ from None
             raise
+        step = f"step-{state['step']:09}"
+        before = [path for path in self.checkpoints() if not path.name.startswith(step)]
+        new = self.folder / f"{step}-{hashed.digest.hexdigest()[:16]}.pt"
+        unnamed.replace(new)
+        for path in self.checkpoints():
+            if path not in (new, *before[:1]):
+                path.unlink()
+
+    def checkpoints(self) -> list[Path]:
+        """The latest first."""
+        return sorted(self.folder.glob("step-*-*.pt"), reverse=True)
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
-        """The last saved state, or None. Loads tensors and plain values only, never code."""
-        if not self.path.exists():
-            return None
-        return torch.load(self.path, map_location=device, weights_only=True)
+        """The last saved state that is whole, or None where none was saved. Loads tensors and plain
+        values only, never code.
+
+        Raises UserError when all that were saved are damaged.
+        """
+        found = self.checkpoints()
+        for path in found:
+            if reason := _damage(path):
+                say(f"{path}: damaged checkpoint ({reason}); looking for the one before")
+                continue
+            with self._readable(path):
+                return torch.load(path, map_location=device, weights_only=True)
+        if found:
+            raise UserError(
+                f"{self.folder}: every checkpoint is damaged; "
+                f"delete them to train from the start: rm -r {self.folder}"
+            )
+        return None
 
     @contextmanager
     def restoring(self) -> Iterator[None]:
-        """Around `load` and what takes the state up: raises UserError for a damaged one."""
+        """Around what takes up a state: raises UserError for one that does not fit."""
+        with self._readable(next(iter(self.checkpoints()), self.folder)):
+            yield
+
+    @contextmanager
+    def _readable(self, path: Path) -> Iterator[None]:
         try:
             yield
         except torch.OutOfMemoryError:
@@ -96,9 +130,18 @@ class RunState:
         ) as error:  # fmt: skip
             reason = (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]
             raise UserError(
-                f"{self.path}: damaged checkpoint ({reason}); "
+                f"{path}: damaged checkpoint ({reason}); "
                 f"delete it to train from the start: rm -r {self.folder}"
             ) from None
 
     def clear(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _damage(path: Path) -> str | None:
+    """What is wrong with a checkpoint, going by the checksum in its name; None for a whole one."""
+    try:
+        whole = sha256(path).startswith(path.stem.rpartition("-")[2])
+    except OSError as error:
+        return error.strerror
+    return None if whole else "not what was written"

@@ -2,8 +2,8 @@
 
 Snakemake's `--resources gpu=2` only counts jobs; each would still see every device. The lease is
 machine-wide, for all its users, and is taken before CUDA is initialised, then narrows
-CUDA_VISIBLE_DEVICES. The locks are `flock`s, which the kernel frees when their holder dies, however
-it dies.
+CUDA_VISIBLE_DEVICES. Where there is no GPU, cores are leased instead: as many as a job has threads.
+The locks are `flock`s, which the kernel frees when their holder dies, however it dies.
 """
 
 import fcntl
@@ -16,6 +16,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import IO
 
+from sslpipe.cores import usable_cores
 from sslpipe.errors import UserError
 from sslpipe.progress import say
 
@@ -71,21 +72,36 @@ def _identity(entry: str, uuids: dict[str, str]) -> str:
     return meant[0] if len(meant) == 1 else entry
 
 
+def hide_devices() -> None:
+    """Let this process and those that it starts use the CPU."""
+    os.environ["SSLPIPE_DEVICES"] = ""
+
+
 @contextmanager
-def lease(count: int = 1) -> Iterator[list[str]]:
+def lease(count: int = 1, *, threads: int | None = None) -> Iterator[list[str]]:
     """Hold `count` devices, waiting for them, and set CUDA_VISIBLE_DEVICES to them.
 
-    Yields their ids: an empty list where there is no device, so that the work runs on the CPU.
+    Yields their ids: an empty list where there is no device, so that the work runs on the CPU. Then
+    `threads` cores are held (by default, or where there are fewer, all): one job at a time, or side
+    by side as many as have room.
     Under Slurm or Kubernetes the scheduler's own devices are used and nothing is locked.
     Raises UserError when fewer than `count` devices exist.
     """
     devices = visible_devices()
     if devices and count > len(devices):
         raise UserError(f"{count} GPUs asked for, {len(devices)} visible")
-    if not devices or any(name in os.environ for name in SCHEDULERS):
+    if any(name in os.environ for name in SCHEDULERS):
         yield devices
         return
-    locks = _acquire(count, devices)
+    if not devices:
+        cores = [f"core-{number}" for number in usable_cores()]
+        locks = _acquire(min(threads or len(cores), len(cores)), cores, "cores")
+        try:
+            yield []
+        finally:
+            _release(locks)
+        return
+    locks = _acquire(count, devices, "GPUs")
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(locks)
     try:
@@ -95,33 +111,55 @@ def lease(count: int = 1) -> Iterator[list[str]]:
             del os.environ["CUDA_VISIBLE_DEVICES"]
         else:
             os.environ["CUDA_VISIBLE_DEVICES"] = before
-        for lock in locks.values():
-            lock.close()
+        _release(locks)
 
 
-def _acquire(count: int, devices: list[str]) -> dict[str, IO[bytes]]:
+def held_devices() -> list[str]:
+    """Those of the visible devices, or cores, that a lease holds now."""
+    names = visible_devices() or [f"core-{number}" for number in usable_cores()]
+    return [name for name in names if _is_held(name)]
+
+
+def _is_held(name: str) -> bool:
+    with suppress(FileNotFoundError), _path_of(name).open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _acquire(count: int, names: list[str], what: str) -> dict[str, IO[bytes]]:
     waiting = False
     while True:
         # All or nothing under one gate: two jobs of several devices cannot hold half each.
         with _lock_file("gate") as gate:
             fcntl.flock(gate, fcntl.LOCK_EX)
             held: dict[str, IO[bytes]] = {}
-            for device in devices:
-                lock = _lock_file(device.replace("/", "_"))
+            for name in names:
+                lock = _lock_file(name)
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     lock.close()
                     continue
-                held[device] = lock
+                held[name] = lock
                 if len(held) == count:
                     return held
-            for lock in held.values():
-                lock.close()
+            _release(held)
         if not waiting:
-            say(f"waiting for {count} of {len(devices)} GPUs")
+            say(f"waiting for {count} of {len(names)} {what}: other jobs hold them")
             waiting = True
         time.sleep(POLL_SECONDS)
+
+
+def _release(locks: dict[str, IO[bytes]]) -> None:
+    for lock in locks.values():
+        lock.close()
+
+
+def _path_of(name: str) -> Path:
+    return FOLDER / name.replace("/", "_")
 
 
 def _lock_file(name: str) -> IO[bytes]:
@@ -130,7 +168,7 @@ def _lock_file(name: str) -> IO[bytes]:
     Read-only, which is enough for flock: fs.protected_regular forbids to open another user's file
     in a sticky folder with O_CREAT, even if its mode allows writing.
     """
-    path = FOLDER / name
+    path = _path_of(name)
     # With the umask, a file would for a moment (or for good) be closed to other users.
     umask = os.umask(0)
     try:

@@ -6,9 +6,10 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import torch
 import torch.distributed as dist
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std
@@ -16,7 +17,7 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from sslpipe.errors import Interrupted, UserError
+from sslpipe.errors import TRY_AGAIN, Interrupted, UserError
 from sslpipe.networks.ranks import PATIENCE
 
 LOST = 3  # exit code of a rank that another one has left
@@ -51,6 +52,7 @@ def launch(run: str, count: int) -> None:
             max_restarts=0,
             logs_specs=DefaultLogsSpecs(log_dir=folder, redirects=others),
         )
+        signal.signal(signal.SIGUSR1, _pass_on)  # torch's launcher passes on the other signals
         try:
             elastic_launch(config, sys.executable)("-m", "sslpipe", "pretrain", run)
         except SignalException as stopped:
@@ -59,12 +61,20 @@ def launch(run: str, count: int) -> None:
             _explain(run, count, failed, Path(folder))
 
 
+def _pass_on(number: int, _frame: object) -> None:
+    for rank in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            rank.send_signal(number)
+
+
 def _explain(run: str, count: int, failed: ChildFailedError, folder: Path) -> None:
     """Raises what this process should end with: for the cause, not for what followed from it."""
     # In the order in which they were noticed: those that were stopped because of it come later.
     codes = {rank: failure.exitcode for rank, failure in failed.failures.items()}
     rank = next((rank for rank, code in codes.items() if code != LOST), min(codes))
-    if (code := codes[rank]) - 128 in (signal.SIGTERM, signal.SIGINT):
+    if (code := codes[rank]) == TRY_AGAIN:
+        raise Interrupted(signal.SIGUSR1)
+    if code - 128 in (signal.SIGTERM, signal.SIGINT):
         raise Interrupted(code - 128)
     if rank == 0 and code == 1:  # the first rank has said why
         raise SystemExit(1)

@@ -65,7 +65,7 @@ def train(
 
     Of several ranks each calls this, with the same arguments but its own device.
     Raises UserError when the run cannot start, diverges or collapses (its history is kept beside
-    the checkpoint) or runs out of memory, Interrupted after SIGTERM or SIGINT with the state saved.
+    the checkpoint) or runs out of memory, Interrupted after SIGTERM, SIGINT or SIGUSR1 with the state saved.
     """
     settings = run.pretrain
     refuse_misfits(run, len(images))
@@ -126,7 +126,7 @@ def take_steps(
     warm_at = state.step + (WARM_UP_STEPS if compiled or device.type == "cuda" else 0)
     agreement, meter, waiting = Agreement(), EnergyMeter(device), Waiting(device)
 
-    with stop_signals() as stop, StepBar(run.name, steps, state.step) as bar:
+    with stop_signals() as stop, StepBar(run.name, steps, state.step, settings.batch_size) as bar:
         while state.step < steps:
             epoch, done = divmod(state.step, plan.steps)
             views = views_of_epoch(

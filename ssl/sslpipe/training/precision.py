@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import torch
 
 from sslpipe.errors import UserError
+from sslpipe.progress import say
 
 DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
@@ -61,6 +62,10 @@ def device_of(devices: list[str], number: int = 0) -> torch.device:
                 "start fewer processes"
             )
         return torch.device("cuda", number)
+    if devices:
+        say(
+            f"warning: PyTorch can use none of the GPUs {', '.join(devices)}; the CPU does the work"
+        )
     return torch.device("cpu")
 
 

@@ -19,15 +19,18 @@ class Stop:
     number: int = 0
 
 
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+
 @contextmanager
 def stop_signals() -> Iterator[Stop]:
-    """Note SIGTERM and SIGINT instead of dying, so that the step can end and be saved."""
+    """Note these signals instead of dying, so that the step can end and be saved."""
     stop = Stop()
 
     def note(number: int, _frame: object) -> None:
         stop.number = number
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, note) for number in STOPPING}
     try:
         yield stop
     finally:

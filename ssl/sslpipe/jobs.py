@@ -1,0 +1,165 @@
+"""What runs now: each stage holds a lock while it works, and tells beside it how far it is.
+
+`.state/running/STAGE.NAMES.lock` is a `flock`, which the kernel frees however its holder dies;
+`.json` beside it is what `sslpipe status` shows. A stage of the same name waits, so that of two
+processes that make the same files (one of them left over by an engine that was killed, say) the one
+that was started last writes last; a training, which may take days, is refused instead.
+"""
+
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+
+from sslpipe import progress
+from sslpipe.errors import UserError
+from sslpipe.layout import Layout
+
+SECONDS_BETWEEN_UPDATES = 1.0
+ENGINES = ("snakemake", "dvc")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A stage at work. pid: of the process that holds the lock, on `host`. engine: what started it
+    (name and pid), None for a person. started, updated: seconds since 1970. done, total: of `unit`s
+    of the step under way; rate: of them per second. said: its last line."""
+
+    stage: str
+    names: tuple[str, ...]
+    pid: int
+    host: str
+    engine: tuple[str, int] | None
+    started: float
+    updated: float
+    what: str = ""
+    done: int = 0
+    total: int | None = None
+    unit: str = ""
+    rate: float | None = None
+    said: str = ""
+
+    @property
+    def name(self) -> str:
+        return " ".join((self.stage, *self.names))
+
+    @property
+    def here(self) -> bool:
+        return self.host == socket.gethostname()
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether the engine that started it is gone."""
+        return self.here and self.engine is not None and not psutil.pid_exists(self.engine[1])
+
+
+@contextmanager
+def running(layout: Layout, stage: str, names: tuple[str, ...]) -> Iterator[None]:
+    """Hold the stage's lock and tell of its progress.
+
+    Raises UserError where another process trains the same run.
+    """
+    beacon = layout.running(stage, names)
+    if "RANK" in os.environ:  # the process that started the ranks holds the lock
+        if os.environ["RANK"] == "0" and (job := read(beacon)):
+            _tell_of(beacon, job)
+        yield
+        return
+    beacon.parent.mkdir(parents=True, exist_ok=True)
+    with beacon.with_suffix(".lock").open("a") as lock:
+        _take(lock, beacon, stage, names)
+        now = time.time()
+        job = Job(stage, names, os.getpid(), socket.gethostname(), _engine(), now, now)
+        _write(beacon, job)
+        _tell_of(beacon, job)
+        try:
+            yield
+        finally:
+            progress.listeners.clear()
+            beacon.unlink(missing_ok=True)
+
+
+def running_jobs(folders: list[Path]) -> list[Job]:
+    """The stages at work, those that were started first before others."""
+    found = []
+    for folder in folders:
+        for beacon in folder.glob("*.json"):
+            if is_held(beacon.with_suffix(".lock")) and (job := read(beacon)):
+                found.append(job)
+    return sorted(found, key=lambda job: job.started)
+
+
+def is_held(lock: Path) -> bool:
+    with suppress(FileNotFoundError), lock.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def read(beacon: Path) -> Job | None:
+    """None for one that has just gone."""
+    with suppress(OSError, ValueError, TypeError):
+        content = json.loads(beacon.read_text())
+        engine = content.pop("engine")
+        names = tuple(content.pop("names"))
+        return Job(**content, names=names, engine=tuple(engine) if engine else None)
+    return None
+
+
+def _take(lock: IO[str], beacon: Path, stage: str, names: tuple[str, ...]) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        other = read(beacon)
+        who = f"process {other.pid} on {other.host}" if other else "another process"
+        name = " ".join((stage, *names))
+        if stage == "pretrain":
+            left = ", whose engine is gone," if other and other.orphaned else ""
+            raise UserError(
+                f"{name}: {who}{left} is training this run; wait for it (sslpipe status) or stop it"
+                + (f": kill {other.pid}" if other else "")
+            ) from None
+        progress.say(f"{name}: waiting for {who}, which is at it")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def _tell_of(beacon: Path, job: Job) -> None:
+    """Write what `progress` reports into the beacon, at most once a second."""
+    written = 0.0
+
+    def listen(**news: Any) -> None:
+        nonlocal job, written
+        job = replace(job, updated=time.time(), **news)
+        if time.monotonic() - written >= SECONDS_BETWEEN_UPDATES or "said" in news:
+            written = time.monotonic()
+            with suppress(OSError):  # a full disk must not stop the work
+                _write(beacon, job)
+
+    progress.listeners.append(listen)
+
+
+def _write(beacon: Path, job: Job) -> None:
+    whole = beacon.with_suffix(f".{os.getpid()}.part")
+    whole.write_text(json.dumps(asdict(job)))
+    whole.replace(beacon)
+
+
+def _engine() -> tuple[str, int] | None:
+    """The nearest engine among the processes that this one comes from."""
+    with suppress(psutil.Error):
+        for process in psutil.Process().parents():
+            with suppress(psutil.Error):
+                words = {Path(word).name for word in process.cmdline()[:3]}
+                if engine := words.intersection(ENGINES):
+                    return engine.pop(), process.pid
+    return None

@@ -1,0 +1,126 @@
+"""What interrupted work left behind: to be gone on with, or of no use any more."""
+
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sslpipe.errors import UserError
+from sslpipe.jobs import is_held
+from sslpipe.layout import Layout
+from sslpipe.params import Params, resolve
+
+CHECKPOINT = re.compile(r"step-(\d+)-\w+\.pt")
+# Of `files.atomic`, whose random letters tell it from what `subset` and `download` go on with.
+TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.part")
+
+
+@dataclass(frozen=True)
+class Resumable:
+    """The state of an interrupted training. step: of its last checkpoint; age: seconds since."""
+
+    run: str
+    folder: Path
+    step: int
+    age: float
+
+    @property
+    def fingerprint(self) -> str:
+        return self.folder.name
+
+
+def resumable(layout: Layout) -> list[Resumable]:
+    """All states with a checkpoint that no process holds."""
+    found = []
+    for folder in layout.states():
+        steps = {
+            int(match[1]): path
+            for path in folder.iterdir()
+            if (match := CHECKPOINT.fullmatch(path.name))
+        }
+        if steps and not is_held(folder.with_suffix(".lock")):
+            last = max(steps)
+            age = max(0.0, time.time() - steps[last].stat().st_mtime)
+            found.append(Resumable(folder.parent.name, folder, last, age))
+    return found
+
+
+def abandoned(layout: Layout) -> list[Path]:
+    """Files of writers that were killed, and what killed stages said of themselves."""
+    parts = [
+        path for path in layout.part_files() if TEMPORARY.fullmatch(path.name) and not is_held(path)
+    ]
+    beacons = [
+        path
+        for folder in layout.running_folders()
+        for path in folder.iterdir()
+        if path.suffix in (".json", ".part") and not _of_a_live_job(path)
+    ]
+    return sorted(parts + beacons)
+
+
+def unfinished(layout: Layout) -> list[Path]:
+    """What `subset` and `download` go on with when they run again."""
+    return sorted(
+        path
+        for path in layout.part_files()
+        if not TEMPORARY.fullmatch(path.name) and not _is_being_written(path)
+    )
+
+
+def states(layout: Layout) -> list[Path]:
+    """Folders of trainings' states that no process holds, with or without a checkpoint."""
+    return [path for path in layout.states() if not is_held(path.with_suffix(".lock"))]
+
+
+def outdated(params: Params, layout: Layout) -> list[Path]:
+    """States of runs that are not in params.yaml, or whose parameters, corpus or code have changed."""
+    found = states(layout)
+    if not found:
+        return []
+    from sslpipe.training.checkpoint import fingerprint  # which imports torch
+
+    current = {}
+    for run in {folder.parent.name for folder in found} & set(params.runs):
+        resolved = resolve(params, run)
+        corpus = layout.corpus(resolved.corpus)
+        if not corpus.exists():
+            raise UserError(f"{corpus}: missing, so that states of {run} cannot be judged")
+        current[run] = fingerprint(resolved, corpus.read_bytes())
+    return [folder for folder in found if current.get(folder.parent.name) != folder.name]
+
+
+def size(path: Path) -> int:
+    """Bytes."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def remove(path: Path) -> None:
+    """And the folder that it leaves empty, below `.state`."""
+    if path.is_dir():
+        shutil.rmtree(path)
+        path.with_suffix(".lock").unlink(missing_ok=True)
+        if not any(path.parent.iterdir()):
+            path.parent.rmdir()
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _of_a_live_job(path: Path) -> bool:
+    """`STAGE.NAMES.json`, or `STAGE.NAMES.PID.part` while it is being written."""
+    stem = path.stem if path.suffix == ".json" else path.stem.rpartition(".")[0]
+    return is_held(path.with_name(f"{stem}.lock"))
+
+
+def _is_being_written(path: Path) -> bool:
+    """`subset` holds `.NAME.npy.lock.part` beside what it writes."""
+    return any(is_held(lock) for lock in _locks(path))
+
+
+def _locks(path: Path) -> Iterator[Path]:
+    yield path
+    stem = path.name.split(".")[1]
+    yield path.with_name(f".{stem}.npy.lock.part")

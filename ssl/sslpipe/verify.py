@@ -1,0 +1,66 @@
+"""Reading every file that stages have made, to tell those that are not as they were written."""
+
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from sslpipe.data import raw
+from sslpipe.data.index import open_packed
+from sslpipe.errors import UserError
+from sslpipe.files import read_sealed
+from sslpipe.layout import Layout
+from sslpipe.params import Params
+from sslpipe.progress import progress
+from sslpipe.reporting.results import Results
+
+
+def damaged(params: Params, layout: Layout, *, data: bool) -> Iterator[str]:
+    """What is wrong with each damaged file. data: also tars, packed sets, encoders and embeddings,
+    all of whose bytes are read."""
+    results = Results(params, layout)
+    checks: list[Callable[[], object]] = [
+        partial(getattr, results, part)
+        for part in (
+            "pretrain", "history", "metrics", "predictions", "features", "finetuned",
+            "finetune_predictions", "dataset_facts",
+        )
+    ]  # fmt: skip
+    sealed = [layout.corpus(name) for name in params.corpora]
+    sealed += [layout.leaderboard("json"), layout.claims("json")]
+    checks += [partial(read_sealed, path) for path in sealed if path.exists()]
+    if data:
+        checks += _checks_of_data(params, layout)
+    for check in progress(checks, what="doctor", unit="files") if data else checks:
+        try:
+            check()
+        except UserError as error:
+            yield str(error)
+
+
+def _checks_of_data(params: Params, layout: Layout) -> Iterator[Callable[[], object]]:
+    from sslpipe.networks.encoder_file import load_encoder  # which imports torch
+
+    for name in params.datasets:
+        if (path := layout.raw(name)).exists():
+            yield partial(raw.read, path)
+        if layout.packed_images(name).exists():
+            yield partial(open_packed, layout, name)
+    for run in params.runs:
+        if (path := layout.encoder(run)).exists():
+            yield partial(load_encoder, path)
+        for dataset in params.leaderboard:
+            if (path := layout.embedding(run, dataset)).exists():
+                yield partial(_read_arrays, path)
+
+
+def _read_arrays(path: Path) -> None:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            for key in arrays:
+                arrays[key]
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path}: damaged ({error})") from None
