@@ -15,9 +15,9 @@ from pydantic import BaseModel, ValidationError
 from sslpipe.errors import UserError
 from sslpipe.params_studies import studies_disagreements
 from sslpipe.schema import METHOD_SETTINGS, Backbone, MoCo, Params, Pretrain, ResolvedRun
-from sslpipe.schema_report import claims_disagreements
-from sslpipe.schema_sources import CC12M, SOURCE_KINDS, INaturalist, PhotoPatches, Stl10
-from sslpipe.schema_types import Strict
+from sslpipe.schema.report import claims_disagreements
+from sslpipe.schema.sources import CC12M, SOURCE_KINDS, INaturalist, PhotoPatches, Stl10
+from sslpipe.schema.types import Strict
 
 # Below this the last stage of a residual network convolves a single pixel, from which torch 2.14's
 # bf16 kernels for CPUs compute infinite gradients.

@@ -16,7 +16,7 @@ from sslpipe import files
 from sslpipe.data import fetch as module
 from sslpipe.data.fetch import RemoteFile, fetch
 from sslpipe.errors import UserError
-from sslpipe.schema_sources import Downloaded
+from sslpipe.schema.sources import Downloaded
 
 CONTENT = bytes(range(256)) * 4000  # 1 MB
 SHA256 = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"

@@ -9,7 +9,7 @@ import pytest
 
 from sslpipe.data.sources import folder
 from sslpipe.errors import UserError
-from sslpipe.schema_sources import Folder
+from sslpipe.schema.sources import Folder
 
 LAYOUTS = {
     "classes": (

@@ -24,7 +24,7 @@ from sslpipe.errors import UserError
 from sslpipe.layout import Layout
 from sslpipe.params import load
 from sslpipe.schema import Dataset
-from sslpipe.schema_sources import SOURCE_KINDS
+from sslpipe.schema.sources import SOURCE_KINDS
 from sslpipe.stages import download
 
 PRESET = Path(__file__).parents[2] / "presets/default.yaml"

@@ -19,7 +19,7 @@ from sslpipe.reporting.claims.claim import Effect, Found, Part, above, at_least,
 from sslpipe.reporting.claims.intervals import difference_of, mean_of
 from sslpipe.reporting.claims.losses import Loss
 from sslpipe.reporting.claims.text import as_markdown
-from sslpipe.schema_report import Claims, claims_disagreements
+from sslpipe.schema.report import Claims, claims_disagreements
 from sslpipe.stages import claims as stage
 
 EPOCHS = np.arange(1, 101)

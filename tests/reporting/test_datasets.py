@@ -11,7 +11,7 @@ from sslpipe.data.splits import SPLITS
 from sslpipe.params import SHOWN_KINDS
 from sslpipe.reporting.datasets import ORIGINS, page
 from sslpipe.schema import Dataset
-from sslpipe.schema_sources import SOURCE_KINDS
+from sslpipe.schema.sources import SOURCE_KINDS
 
 FOLDER = {"kind": "folder", "path": "secret/place"}
 

@@ -1,6 +1,8 @@
 rule download:
     input:
         code(
+            "stages/download.py",
+            "schema/sources.py",
             "data/sources",
             "data/archives.py",
             "data/images.py",
@@ -26,6 +28,8 @@ rule download:
 rule subset:
     input:
         code(
+            "stages/subset.py",
+            "schema/data.py",
             "data/choose.py",
             "data/decode.py",
             "data/fast_jpeg.py",
@@ -59,6 +63,9 @@ rule subset:
 rule corpus:
     input:
         code(
+            "stages/corpus.py",
+            "schema/data.py",
+            "data/index.py",
             "data/corpus.py",
             "data/duplicates.py",
             "reporting/corpora.py",

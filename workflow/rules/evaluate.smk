@@ -1,6 +1,12 @@
 rule embed:
     input:
-        code("networks", "evaluation/features.py", "views"),
+        code(
+            "stages/embed.py",
+            "data/index.py",
+            "networks",
+            "evaluation/features.py",
+            "views",
+        ),
         "data/runs/{run}/encoder.safetensors",
         "data/packed/{dataset}.npy",
         "data/packed/{dataset}.csv",
@@ -22,6 +28,8 @@ rule embed:
 rule evaluate:
     input:
         code(
+            "stages/evaluate.py",
+            "schema/evaluation.py",
             "evaluation/features.py",
             "evaluation/few_labels.py",
             "evaluation/knn.py",
@@ -52,6 +60,11 @@ rule evaluate:
 rule finetune:
     input:
         code(
+            "stages/finetune.py",
+            "schema/evaluation.py",
+            "data/index.py",
+            "seeds.py",
+            "training/precision.py",
             "networks",
             "views",
             "evaluation/features.py",
@@ -75,5 +88,7 @@ rule finetune:
         runtime=growing(480),
     params:
         finetune=config["finetune"],
+        run=settings("runs", "{run}"),
+        pretrain=config["pretrain"],
     shell:
         "sslpipe finetune {wildcards.run} {wildcards.dataset} 2>&1 | tee {log}"

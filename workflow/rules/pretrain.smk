@@ -1,6 +1,20 @@
 rule pretrain:
     input:
-        code("networks", "views", "methods", "training", "seeds.py"),
+        code(
+            "stages/pretrain.py",
+            "schema/training.py",
+            "data/index.py",
+            "data/corpus.py",
+            "evaluation/features.py",
+            "evaluation/knn.py",
+            "evaluation/probe.py",
+            "evaluation/scores.py",
+            "networks",
+            "views",
+            "methods",
+            "training",
+            "seeds.py",
+        ),
         lambda wildcards: f"data/corpora/{config['runs'][wildcards.run]['corpus']}.json",
     output:
         "data/runs/{run}/encoder.safetensors",

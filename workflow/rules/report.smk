@@ -33,7 +33,12 @@ FIGURES = [
 
 rule describe:
     input:
-        code("reporting/datasets.py", "reporting/markdown.py"),
+        code(
+            "stages/describe.py",
+            "data/index.py",
+            "reporting/datasets.py",
+            "reporting/markdown.py",
+        ),
         "data/packed/{dataset}.csv",
     output:
         "reports/data/{dataset}.md",
@@ -55,7 +60,12 @@ rule describe:
 
 rule contact_sheet:
     input:
-        code("reporting/contact_sheet.py", "reporting/markdown.py"),
+        code(
+            "stages/contact_sheet.py",
+            "data/index.py",
+            "reporting/contact_sheet.py",
+            "reporting/markdown.py",
+        ),
         "data/packed/{dataset}.npy",
         "data/packed/{dataset}.csv",
     output:
@@ -73,7 +83,7 @@ rule contact_sheet:
 
 rule neighbours:
     input:
-        code("reporting"),
+        code("stages/neighbours.py", "data/index.py", "reporting"),
         "data/packed/{dataset}.npy",
         "data/packed/{dataset}.csv",
         lambda wildcards: [
@@ -103,7 +113,7 @@ rule neighbours:
 
 rule leaderboard:
     input:
-        code("reporting"),
+        code("stages/leaderboard.py", "schema/report.py", "reporting"),
         METRICS,
         PREDICTIONS,
         PRETRAIN_REPORTS,
@@ -133,7 +143,7 @@ rule leaderboard:
 
 rule figures:
     input:
-        code("reporting"),
+        code("stages/figures.py", "reporting"),
         HISTORIES,
         METRICS,
         PREDICTIONS,
@@ -164,7 +174,7 @@ rule figures:
 
 rule study:
     input:
-        code("reporting"),
+        code("stages/study.py", "schema/report.py", "reporting"),
         METRICS,
         PREDICTIONS,
         PRETRAIN_REPORTS,
@@ -189,7 +199,7 @@ rule study:
 
 rule claims:
     input:
-        code("reporting"),
+        code("stages/claims.py", "schema/report.py", "reporting"),
         HISTORIES,
         METRICS,
         PREDICTIONS,
@@ -218,7 +228,7 @@ rule claims:
 
 rule page:
     input:
-        code("reporting"),
+        code("stages/page.py", "reporting"),
         "reports/leaderboard.json",
         "reports/claims.json",
         DATA,

@@ -14,7 +14,7 @@ import urllib3
 from sslpipe.errors import UserError
 from sslpipe.files import locked, need_space
 from sslpipe.progress import ByteBar, say
-from sslpipe.schema_sources import Downloaded
+from sslpipe.schema.sources import Downloaded
 
 ATTEMPTS = 5
 """Of each address, without a byte of progress."""

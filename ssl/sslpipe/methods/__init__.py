@@ -1,4 +1,4 @@
-"""The self-supervised methods. To add one: its file here, its settings in schema.py, this dict."""
+"""The self-supervised methods. To add one: its file here, its settings in schema/training.py, this dict."""
 
 from sslpipe.methods.byol import BYOL
 from sslpipe.methods.method import Method

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from sslpipe.reporting.leaderboard_text import DASH, duration
 from sslpipe.reporting.markdown import table
 from sslpipe.reporting.studies import Json, Row
-from sslpipe.schema_report import Report
+from sslpipe.schema.report import Report
 
 HEADINGS = {"knn_top1": "k-NN", "probe_top1": "probe"}
 

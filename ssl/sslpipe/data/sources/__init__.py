@@ -1,5 +1,5 @@
 """Where images come from. To add a kind of origin: its file here, its settings in
-schema_sources.py, this dict.
+schema/sources.py, this dict.
 
 A source is a function (settings, project's root) → iterator of (member name, encoded bytes); names
 are as `sslpipe.data.raw` describes, each comes once, and the same source gives them in the same

@@ -20,7 +20,7 @@ from pathlib import Path
 from sslpipe.data.raw import LOOSE
 from sslpipe.errors import UserError
 from sslpipe.progress import say
-from sslpipe.schema_sources import Folder
+from sslpipe.schema.sources import Folder
 
 IMAGE_SUFFIXES = frozenset(
     [".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"]

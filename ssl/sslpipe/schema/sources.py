@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
-from sslpipe.schema_types import Seed, Strict
+from sslpipe.schema.types import Seed, Strict
 
 
 def _url(value: str) -> str:

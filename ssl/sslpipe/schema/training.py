@@ -1,4 +1,4 @@
-"""The schema of params.yaml: every key, its type, its range and its default."""
+"""The schema of methods, of pretraining and of runs."""
 
 from typing import Annotated, Any, Literal
 
@@ -11,49 +11,7 @@ from pydantic import (
     create_model,
 )
 
-from sslpipe.schema_report import Claims, Finetune, Report, Study
-from sslpipe.schema_sources import Source
-from sslpipe.schema_types import Count, Fraction, Name, NonNegative, Positive, Seed, Strict
-
-# --- data -----------------------------------------------------------------------------------
-
-
-class Splits(Strict):
-    """Shares of the images that are held out.
-
-    An image's split follows from a hash of its name, so adding images moves no other image.
-    A source with its own test split keeps it: it is shared between public and private in the
-    proportion given here, and only val is carved from its training images. Nothing is carved from
-    an unlabelled set.
-    """
-
-    val: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
-    public: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
-    private: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
-
-
-class Dataset(Strict):
-    source: Source
-    labelled: bool = True
-    """False: folder names are not classes; such a set feeds corpora and is never scored."""
-    resize: Literal["squash", "crop"] = "squash"
-    """squash to a square, or resize the shorter side and crop the centre."""
-    splits: Splits = Splits()
-    max_classes: Count | None = None
-    """The first classes in alphabetical order."""
-    max_images_per_class: Count | None = None
-    """Train images only: held-out ones all stay."""
-    max_unreadable: Fraction = 0.01
-
-
-class Corpus(Strict):
-    """A pretraining corpus: the union of the train splits of these data sets."""
-
-    datasets: Annotated[list[Name], Field(min_length=1)]
-    near_duplicates: Annotated[int, Field(ge=0, le=16)] | None = 6
-    """A training image is left out when its perceptual hash differs in at most so many of 64 bits
-    from that of an image that is scored; null leaves out exact copies only."""
-
+from sslpipe.schema.types import Count, Fraction, Name, NonNegative, Positive, Seed, Strict
 
 # --- methods --------------------------------------------------------------------------------
 
@@ -217,7 +175,7 @@ class Pretrain(Strict):
     online: Online
 
 
-# --- runs, evaluation -----------------------------------------------------------------------
+# --- runs -----
 
 Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "wide_resnet50_2", "pixels"]
 
@@ -234,67 +192,6 @@ class Run(BaseModel):
     @property
     def overrides(self) -> dict[str, Any]:
         return dict(self.model_extra or {})
-
-
-class Knn(Strict):
-    k: Count = 20
-    temperature: Positive = 0.07
-    also_k: list[Count] = [1, 5, 10, 20, 50, 100, 200]
-    """Further numbers of neighbours, answered by the same search; those beyond the training images
-    have no score."""
-
-
-class DefaultProbe(Strict):
-    """The study's probe without a grid: Adam on standardised features."""
-
-    lr: Positive = 1e-3
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 10
-
-
-class Probe(Strict):
-    optimizer: Annotated[list[Literal["adam", "adamw", "sgd"]], Field(min_length=1)] = ["adam"]
-    """The third axis of the grid."""
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 30
-    batch_size: Count = 256
-    lr: Annotated[list[Positive], Field(min_length=1)] = [1e-4, 1e-3, 1e-2, 1e-1]
-    weight_decay: Annotated[list[NonNegative], Field(min_length=1)] = [0.0, 1e-4, 1e-3]
-    default: DefaultProbe = DefaultProbe()
-
-
-class FewLabels(Strict):
-    """Probes that see the labels of a part of the training images, the same part for all runs."""
-
-    fractions: list[Annotated[float, Field(gt=0, lt=1)]] = [0.01, 0.1]
-    """Of each class, at least one image."""
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 100
-
-
-class Evaluate(Strict):
-    knn: Knn = Knn()
-    probe: Probe = Probe()
-    few_labels: FewLabels = FewLabels()
-    seed: Seed = 0
-
-
-class Params(Strict):
-    image_size: Annotated[int, Field(ge=8, le=1024)]
-    datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
-    leaderboard: Annotated[list[Name], Field(min_length=1)]
-    contact_sheets: list[Name]
-    """Sets of which a page of example images is drawn in reports/data. Empty by default: most
-    licences do not allow to pass images on."""
-    corpora: Annotated[dict[Name, Corpus], Field(min_length=1)]
-    methods: Methods
-    pretrain: Pretrain
-    runs: Annotated[dict[Name, Run], Field(min_length=1)]
-    evaluate: Evaluate
-    finetune: Finetune
-    neighbour_strips: list[Name]
-    """Scored sets of which a figure shows some images and their nearest neighbours. Empty by default,
-    as for contact_sheets."""
-    studies: dict[Name, Study]
-    claims: Claims
-    report: Report
 
 
 class ResolvedRun(Strict):

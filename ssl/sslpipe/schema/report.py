@@ -1,25 +1,14 @@
-"""The schema of what is compared after training: fine-tuning, studies, claims, the report."""
+"""The schema of what is compared after training: studies, claims, the report."""
 
 from collections.abc import Collection, Iterator
 from typing import Annotated
 
 from pydantic import Field
 
-from sslpipe.schema_types import Count, Fraction, Name, NonNegative, Positive, Seed, Strict
+from sslpipe.schema.types import Count, Fraction, Name, NonNegative, Positive, Seed, Strict
 
 Setting = Annotated[str, Field(pattern=r"^[a-z_0-9]+(\.[a-z_0-9]+)*$")]
 """A key of a method, of `pretrain` or of a run; one below another as in `views.local`."""
-
-
-class Finetune(Strict):
-    """Training the whole network on the labels, from these runs' encoders: no frozen features."""
-
-    runs: list[Name]
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 30
-    batch_size: Annotated[int, Field(ge=2)] = 256
-    lr: Annotated[list[Positive], Field(min_length=1)] = [1e-4, 1e-3]
-    """Each is tried (AdamW, warm-up, cosine); the val split chooses."""
-    weight_decay: NonNegative = 0.05
 
 
 class Study(Strict):

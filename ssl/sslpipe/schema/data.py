@@ -1,0 +1,45 @@
+"""The schema of data sets and corpora."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sslpipe.schema.sources import Source
+from sslpipe.schema.types import Count, Fraction, Name, Strict
+
+
+class Splits(Strict):
+    """Shares of the images that are held out.
+
+    An image's split follows from a hash of its name, so adding images moves no other image.
+    A source with its own test split keeps it: it is shared between public and private in the
+    proportion given here, and only val is carved from its training images. Nothing is carved from
+    an unlabelled set.
+    """
+
+    val: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
+    public: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    private: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+
+
+class Dataset(Strict):
+    source: Source
+    labelled: bool = True
+    """False: folder names are not classes; such a set feeds corpora and is never scored."""
+    resize: Literal["squash", "crop"] = "squash"
+    """squash to a square, or resize the shorter side and crop the centre."""
+    splits: Splits = Splits()
+    max_classes: Count | None = None
+    """The first classes in alphabetical order."""
+    max_images_per_class: Count | None = None
+    """Train images only: held-out ones all stay."""
+    max_unreadable: Fraction = 0.01
+
+
+class Corpus(Strict):
+    """A pretraining corpus: the union of the train splits of these data sets."""
+
+    datasets: Annotated[list[Name], Field(min_length=1)]
+    near_duplicates: Annotated[int, Field(ge=0, le=16)] | None = 6
+    """A training image is left out when its perceptual hash differs in at most so many of 64 bits
+    from that of an image that is scored; null leaves out exact copies only."""
