@@ -151,7 +151,7 @@ def digest(content: Any) -> str:
 
 def changed(path: Path) -> UserError:
     return UserError(
-        f"{path}: not as its stage wrote it (the checksum does not fit); "
+        f"{path}: not as its stage wrote it (damaged, changed, or of another version); "
         "delete it and run its stage again"
     )
 

@@ -9,11 +9,12 @@ import torch
 import yaml
 from torch import nn
 
-from sslpipe.data.index import Entry, Index, write_index
+from packed_sets import write_packed
+from sslpipe.data.index import Entry, Index
 from sslpipe.errors import UserError
 from sslpipe.evaluation import finetune as module
 from sslpipe.evaluation.finetune import Classifier, batches_of, finetune, fit, learning_rate
-from sslpipe.files import read_json, write_with
+from sslpipe.files import read_json
 from sslpipe.layout import Layout
 from sslpipe.networks.backbones import build_backbone
 from sslpipe.networks.encoder_file import save_encoder
@@ -345,9 +346,7 @@ def project(tmp_path, monkeypatch):
     content["pretrain"]["stem"] = "small"
     params, layout = check(content), Layout(tmp_path)
     index = index_of((16, 4, 6, 4), 2)
-    layout.packed_index("digits").parent.mkdir(parents=True)
-    write_index(layout.packed_index("digits"), index.entries)
-    write_with(layout.packed_images("digits"), lambda file: np.save(file, stripes(index)))
+    write_packed(layout, "digits", index.entries, stripes(index))
     torch.manual_seed(0)
     encoder = build_backbone("resnet18", stem="small")
     save_encoder(layout.encoder("random_resnet18"), encoder, resolve(params, "random_resnet18"))

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 from synthetic import content, read, rewrite, write_reports
 
-from sslpipe.data.index import Entry, write_index
+from packed_sets import write_packed
+from sslpipe.data.index import Entry
 from sslpipe.errors import UserError
 from sslpipe.reporting.neighbours import BETWEEN, FRAME, GAP, LABEL, MARGIN, TILE, Strips, draw
 from sslpipe.stages import neighbours as stage
@@ -46,9 +47,7 @@ def made(tmp_path):
         entries.append(
             Entry(row, split, label, f"class_{label}", f"{row}", digest, digest, 9, 9, "0" * 16, "")
         )
-    layout.packed_index("zoo").parent.mkdir(parents=True)
-    write_index(layout.packed_index("zoo"), entries)
-    np.save(layout.packed_images("zoo"), packed(2010))
+    write_packed(layout, "zoo", entries, packed(2010))
     for run, validation in (("simclr", 0.5), ("moco", 0.7), ("moco_seed1", 0.8)):
         path = layout.metrics(run, "zoo")
         rewrite(path, read(path) | {"probe_val_top1": validation})

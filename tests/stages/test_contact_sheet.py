@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sslpipe.data.index import Entry, write_index
+from packed_sets import write_packed
+from sslpipe.data.index import Entry
 from sslpipe.errors import UserError
 from sslpipe.layout import Layout
 from sslpipe.params import load
@@ -29,7 +30,7 @@ def colour(row: int) -> tuple[int, int, int]:
     return (row % 256, 100 + row // 256, 255)
 
 
-def put(layout, classes: dict[str, int], side: int = 16, held_out: int = 3):
+def put(layout, classes: dict[str, int], side: int = 16, held_out: int = 3, pixels=None):
     """Train images, each of one colour, then as many held-out ones of each class."""
     entries = []
     for split, counts in (("train", classes), ("val", dict.fromkeys(classes, held_out))):
@@ -40,10 +41,9 @@ def put(layout, classes: dict[str, int], side: int = 16, held_out: int = 3):
                 entries.append(
                     Entry(row, split, label, name, f"{row}", digest, digest, 9, 9, "0" * 16, "")
                 )
-    write_index(layout.packed_index("mine"), entries)
     images = np.empty((len(entries), side, side, 3), np.uint8)
     images[:] = np.array([colour(row) for row in range(len(entries))])[:, None, None]
-    np.save(layout.packed_images("mine"), images)
+    write_packed(layout, "mine", entries, images if pixels is None else pixels)
     return layout
 
 
@@ -105,9 +105,8 @@ def test_pixels_are_enlarged_whole_and_large_images_reduced(layout, side, tile):
 
 
 def test_enlarged_pixels_are_squares(layout):
-    put(layout, {"": 1})
     pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
-    np.save(layout.packed_images("mine"), np.stack([pixels] * 4))
+    put(layout, {"": 1}, pixels=np.stack([pixels] * 4))
     contact_sheet.run(params("mine"), layout, "mine")
     tile = np.asarray(Image.open(layout.contact_sheet("mine")))[MARGIN:-MARGIN, MARGIN:-MARGIN]
     assert (tile == pixels.repeat(5, axis=0).repeat(5, axis=1)).all()

@@ -8,10 +8,10 @@ import torch
 
 from sslpipe.errors import UserError
 from sslpipe.evaluation.protocol import evaluate
-from sslpipe.files import digest, write_json, write_sealed, write_with
+from sslpipe.files import write_json, write_sealed, write_with
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
-from sslpipe.reporting.results import CHECKSUM
+from sslpipe.reporting.results import CHECKSUM, checksum
 from sslpipe.stages.inputs import require
 
 
@@ -36,7 +36,7 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
     write_with(
         layout.predictions(name, dataset),
         lambda file: np.savez_compressed(
-            file, **{CHECKSUM: digest(done.scores)}, **done.predictions
+            file, **{CHECKSUM: checksum(done.scores)}, **done.predictions
         ),
     )
     write_json(made, done.scores)

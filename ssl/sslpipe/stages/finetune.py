@@ -6,12 +6,12 @@ import torch
 from sslpipe.data.index import open_packed
 from sslpipe.errors import UserError
 from sslpipe.evaluation.finetune import finetune
-from sslpipe.files import digest, write_json, write_with
+from sslpipe.files import write_json, write_with
 from sslpipe.layout import Layout
 from sslpipe.networks.encoder_file import load_encoder
 from sslpipe.params import Params, resolve
 from sslpipe.progress import say
-from sslpipe.reporting.results import CHECKSUM
+from sslpipe.reporting.results import CHECKSUM, checksum
 from sslpipe.stages.inputs import require
 from sslpipe.training.devices import lease
 from sslpipe.training.precision import arithmetic, device_name, device_of, has_bf16
@@ -61,7 +61,7 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
     write_with(
         layout.finetune_predictions(name, dataset),
         lambda file: np.savez_compressed(
-            file, **{CHECKSUM: digest(done.scores)}, **done.predictions
+            file, **{CHECKSUM: checksum(done.scores)}, **done.predictions
         ),
     )
     write_json(layout.finetune_metrics(name, dataset), done.scores)
