@@ -147,11 +147,10 @@ def _stage(options: argparse.Namespace) -> None:
     from sslpipe.jobs import running
     from sslpipe.params import load
 
-    if options.stage != "pretrain":  # which answers signals between two steps
-        # As an exception, so that half-written files and helping processes go as after any failure.
-        signal.signal(signal.SIGTERM, _interrupt)
-    # Before a scheduler takes the machine away; a training answers between two steps.
-    signal.signal(signal.SIGUSR1, _interrupt)
+    # As an exception, so that half-written files and helping processes go as after any failure. A
+    # training answers between two steps, and also to a scheduler that will take the machine away.
+    number = signal.SIGUSR1 if options.stage == "pretrain" else signal.SIGTERM
+    signal.signal(number, _interrupt)
     params = load(PARAMS)
     names = tuple(getattr(options, argument) for argument in options.arguments)
     with running(Layout(), options.stage, names):
