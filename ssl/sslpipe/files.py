@@ -121,12 +121,12 @@ def write_json(path: Path, content: Any, *, compact: bool = False) -> None:
     write_text(path, json.dumps(content, **spacing, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Raises UserError for a damaged file."""
+def read_json(path: Path, made_by: str | None = None) -> Any:
+    """Raises UserError for a damaged file, naming the command that makes it."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UserError(f"{path}: damaged ({error}); delete it and run its stage again") from None
+        raise UserError(f"{path}: damaged ({error}); {_mend(path, made_by)}") from None
 
 
 def write_sealed(path: Path, content: dict[str, Any], *, compact: bool = False) -> None:
@@ -134,12 +134,13 @@ def write_sealed(path: Path, content: dict[str, Any], *, compact: bool = False) 
     write_json(path, content | {"sha256": digest(content)}, compact=compact)
 
 
-def read_sealed(path: Path) -> dict[str, Any]:
-    """What `write_sealed` wrote, without its seal. Raises UserError for anything else."""
-    content = read_json(path)
+def read_sealed(path: Path, made_by: str | None = None) -> dict[str, Any]:
+    """What `write_sealed` wrote, without its seal. Raises UserError for anything else, naming the
+    command that makes it."""
+    content = read_json(path, made_by)
     sealed = content.pop("sha256", None) if isinstance(content, dict) else None
     if sealed is None or sealed != digest(content):
-        raise changed(path)
+        raise changed(path, made_by)
     return content
 
 
@@ -149,11 +150,17 @@ def digest(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def changed(path: Path) -> UserError:
+def changed(path: Path, made_by: str | None = None) -> UserError:
     return UserError(
         f"{path}: not as its stage wrote it (damaged, changed, or of another version); "
-        "delete it and run its stage again"
+        f"{_mend(path, made_by)}"
     )
+
+
+def _mend(path: Path, made_by: str | None) -> str:
+    if made_by:
+        return f"delete it and run: {made_by}"
+    return f"delete it and run its stage again, or, if git has it: git checkout {path}"
 
 
 def sha256(path: Path) -> str:

@@ -4,6 +4,8 @@
 `.json` beside it is what `sslpipe status` shows. A stage of the same name waits, so that of two
 processes that make the same files (one of them left over by an engine that was killed, say) the one
 that was started last writes last; a training, which may take days, is refused instead.
+
+A training whose engine was killed stops by itself, its state saved (`left_alone`).
 """
 
 import fcntl
@@ -25,6 +27,10 @@ from sslpipe.layout import Layout
 
 SECONDS_BETWEEN_UPDATES = 1.0
 ENGINES = ("snakemake", "dvc")
+PATIENCE = 60.0
+"""Seconds for a training to stop whose engine was killed."""
+
+_engine: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,17 +73,20 @@ def running(layout: Layout, stage: str, names: tuple[str, ...]) -> Iterator[None
 
     Raises UserError where another process trains the same run.
     """
+    global _engine
     beacon = layout.running(stage, names)
     if "RANK" in os.environ:  # the process that started the ranks holds the lock
         if os.environ["RANK"] == "0" and (job := read(beacon)):
+            _engine = job.engine
             _tell_of(beacon, job)
         yield
         return
+    _engine = _started_by()
     beacon.parent.mkdir(parents=True, exist_ok=True)
     with beacon.with_suffix(".lock").open("a") as lock:
         _take(lock, beacon, stage, names)
         now = time.time()
-        job = Job(stage, names, os.getpid(), socket.gethostname(), _engine(), now, now)
+        job = Job(stage, names, os.getpid(), socket.gethostname(), _engine, now, now)
         _write(beacon, job)
         _tell_of(beacon, job)
         try:
@@ -95,6 +104,14 @@ def running_jobs(folders: list[Path]) -> list[Job]:
             if is_held(beacon.with_suffix(".lock")) and (job := read(beacon)):
                 found.append(job)
     return sorted(found, key=lambda job: job.started)
+
+
+def left_alone() -> bool:
+    """Whether nobody waits for this process any more: the engine that started it is gone, or the
+    folder that it works in (a copy of DVC's queue) was removed."""
+    return (
+        _engine is not None and not psutil.pid_exists(_engine[1])
+    ) or Path().stat().st_nlink == 0
 
 
 def is_held(lock: Path) -> bool:
@@ -117,20 +134,32 @@ def read(beacon: Path) -> Job | None:
 
 
 def _take(lock: IO[str], beacon: Path, stage: str, names: tuple[str, ...]) -> None:
-    try:
+    if _try(lock):
+        return
+    other = read(beacon)
+    who = f"process {other.pid} on {other.host}" if other else "another process"
+    name = " ".join((stage, *names))
+    if stage == "pretrain":
+        if other and other.orphaned:
+            progress.say(f"{name}: waiting for {who}, whose engine is gone, to save its state")
+            deadline = time.monotonic() + PATIENCE
+            while time.monotonic() < deadline:
+                if _try(lock):
+                    return
+                time.sleep(0.2)
+        raise UserError(
+            f"{name}: {who} is training this run; wait for it (sslpipe status) or stop it"
+            + (f": kill {other.pid}" if other else "")
+        )
+    progress.say(f"{name}: waiting for {who}, which is at it")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def _try(lock: IO[str]) -> bool:
+    with suppress(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        other = read(beacon)
-        who = f"process {other.pid} on {other.host}" if other else "another process"
-        name = " ".join((stage, *names))
-        if stage == "pretrain":
-            left = ", whose engine is gone," if other and other.orphaned else ""
-            raise UserError(
-                f"{name}: {who}{left} is training this run; wait for it (sslpipe status) or stop it"
-                + (f": kill {other.pid}" if other else "")
-            ) from None
-        progress.say(f"{name}: waiting for {who}, which is at it")
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        return True
+    return False
 
 
 def _tell_of(beacon: Path, job: Job) -> None:
@@ -154,7 +183,7 @@ def _write(beacon: Path, job: Job) -> None:
     whole.replace(beacon)
 
 
-def _engine() -> tuple[str, int] | None:
+def _started_by() -> tuple[str, int] | None:
     """The nearest engine among the processes that this one comes from."""
     with suppress(psutil.Error):
         for process in psutil.Process().parents():

@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from small_project import Project, make_project  # noqa: E402
+from small_project import Project, make_project
 
 
 @pytest.fixture(scope="session")

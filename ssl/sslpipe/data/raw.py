@@ -76,7 +76,9 @@ def read(path: Path) -> list[Member]:
         for member in members:
             _check(member.name)
     except (tarfile.TarError, ValueError) as error:
-        raise UserError(f"{path}: broken ({error}); delete it and download again") from None
+        raise UserError(
+            f"{path}: broken ({error}); delete it and run: sslpipe download {path.stem}"
+        ) from None
     return members
 
 

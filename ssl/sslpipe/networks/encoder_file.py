@@ -53,6 +53,6 @@ def load_encoder(path: Path) -> nn.Module:
     except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
         raise UserError(
             f"{path}: not an encoder of this pipeline ({str(error).splitlines()[0]}); "
-            "delete it and run its pretrain stage again"
+            f"delete it and run: dvc checkout {path}, or: sslpipe pretrain {path.parent.name}"
         ) from None
     return encoder.eval()

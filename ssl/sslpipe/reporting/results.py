@@ -201,4 +201,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: damaged ({error}); delete it and run its stage again") from None
+        raise UserError(
+            f"{path}: damaged ({error}); delete it and run its stage again, or, if git has it: "
+            f"git checkout {path}"
+        ) from None

@@ -107,7 +107,7 @@ def corpus_images(layout: Layout, corpus: Path, *, check: bool) -> CorpusImages:
     """The corpus, uint8 (N, S, S, 3), mapped from its packed sets.
 
     Raises UserError when these are not the sets that the corpus was made of."""
-    content = read_sealed(corpus)
+    content = read_sealed(corpus, f"sslpipe corpus {corpus.stem}")
     for member in content["members"]:
         index = layout.packed_index(member["dataset"])
         if (

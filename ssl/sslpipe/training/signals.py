@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
+from sslpipe.jobs import left_alone
 from sslpipe.networks.ranks import PATIENCE, distributed
 
 
@@ -44,7 +45,7 @@ class Agreement:
 
     What a rank says in one step all ranks hear in the next: the answer travels over the CPU's
     network while the device computes. One rank alone is heard at once. A rank whose launcher is gone
-    (killed, with the lease that it held) asks to stop.
+    (killed, with the lease that it held), or that nobody waits for any more, asks to stop.
     """
 
     def __init__(self) -> None:
@@ -54,6 +55,8 @@ class Agreement:
 
     def hear(self, stop: int, save: bool) -> tuple[int, bool]:
         """The largest of all ranks' `stop` signals, and whether any wants to `save`."""
+        if not stop and left_alone():
+            stop = signal.SIGTERM
         if self._group is None:
             return stop, save
         if os.getppid() != self._launcher:

@@ -35,6 +35,11 @@ VOLATILE = {
 }  # fmt: skip
 
 
+TIMED = ("pretrain", "finetune")
+SHOWING_TIMES = ("leaderboard", "figures", "study", "claims", "page")
+AS_TEXT = (".md", ".csv", ".html", ".png", ".svg")
+
+
 @dataclass(frozen=True)
 class Stage:
     """One job: DVC's name, the command, files made, files and folders read."""
@@ -59,6 +64,7 @@ class Workspace:
         self.gold, self.folder, self.environment = gold, folder, environment
         shutil.copytree(gold, folder, symlinks=True)
         self.stages = self._stages()
+        self.disturbed: list[Stage] = []
 
     def start(self, command: str, **options) -> subprocess.Popen:
         """In a process group of its own, its output in a pipe."""
@@ -85,16 +91,25 @@ class Workspace:
     def differences(self) -> list[str]:
         """Made files that are not as in the undisturbed experiment, and files that should not be."""
         found = []
+        shown = {out for s in self.stages if s.kind in SHOWING_TIMES for out in s.outs}
         for name in self.made():
             if not (self.folder / name).exists():
                 found.append(f"{name} is missing")
             elif content(self.folder / name) != content(self.gold / name):
-                found.append(f"{name} differs")
+                # What shows the times of a training that ran again, as text or as a picture.
+                if not (self._trained_again() and Path(name).suffix in AS_TEXT and name in shown):
+                    found.append(f"{name} differs")
         for folder in ("data", "reports"):
             extra = {p for p in (self.folder / folder).rglob("*") if p.is_file()}
-            known = {self.folder / p.relative_to(self.gold) for p in (self.gold / folder).rglob("*")}
+            known = {
+                self.folder / p.relative_to(self.gold) for p in (self.gold / folder).rglob("*")
+            }
             found += [f"{p.relative_to(self.folder)} is left over" for p in extra - known]
         return found
+
+    def _trained_again(self) -> bool:
+        timed = [out for s in self.stages if s.kind in TIMED for out in s.outs]
+        return any(not same_bytes(self.gold / out, self.folder / out) for out in timed)
 
     def restore(self) -> None:
         """Contents and times of all files of the experiment, but not the engines' records."""
@@ -120,9 +135,11 @@ class Workspace:
         )  # fmt: skip
         (line,) = [li for li in done.stdout.splitlines() if li.startswith("RESULT")]
         listed = json.loads(line.removeprefix("RESULT"))
-        return [
-            Stage(s["name"], s["command"], tuple(s["outs"]), tuple(s["deps"])) for s in listed
-        ]
+        return [Stage(s["name"], s["command"], tuple(s["outs"]), tuple(s["deps"])) for s in listed]
+
+
+def same_bytes(path: Path, other: Path) -> bool:
+    return other.is_file() and filecmp.cmp(path, other, shallow=False)
 
 
 def same(path: Path, other: Path) -> bool:
@@ -139,12 +156,17 @@ def content(path: Path) -> object:
             values = json.loads(raw)
         except ValueError:
             return raw
-        if isinstance(values, dict):
-            return {key: value for key, value in values.items() if key not in VOLATILE}
+        return without_times(values)
     if path.suffix == ".csv" and "history" in path.parts:
         rows = csv.DictReader(io.StringIO(raw.decode(errors="replace")))
         return [{k: v for k, v in row.items() if k not in VOLATILE} for row in rows]
     return raw
+
+
+def without_times(values: object) -> object:
+    if isinstance(values, dict):
+        return {k: without_times(v) for k, v in values.items() if k not in VOLATILE}
+    return [without_times(value) for value in values] if isinstance(values, list) else values
 
 
 def wait_until(condition, seconds: float = 60) -> bool:
@@ -162,9 +184,15 @@ def named_repairs(said: str) -> list[str]:
     for line in said.splitlines():
         if match := re.search(r"(rm -r \S+)", line):
             found.append(match[1].rstrip(".'\""))
-        elif match := re.search(r"sslpipe: (?:\S+: )?(\S+?): .*delete it and run", line):
+        elif match := re.search(
+            r"sslpipe: (?:\S+: )*?(\S+?): .*delete it(?: and run: (.*?)(?:, or: (.*))?$)?", line
+        ):
             found.append(f"rm -f {match[1]}")
-        elif match := re.search(r"sslpipe: (?:datasets\.\w+: )?(\S+?): .*make it again: (.*)$", line):
+            if command := match[3] or match[2]:
+                found.append(command)
+        elif match := re.search(
+            r"sslpipe: (?:datasets\.\w+: )?(\S+?): .*make it again: (.*)$", line
+        ):
             found.append(match[2])
         elif match := re.search(r"stop it.*: (kill \d+)", line):
             found.append(match[1])

@@ -1,0 +1,257 @@
+"""Faults, one function for each kind: it disturbs, and tells what has to be run to get over it.
+
+Each takes (workspace, engine, stage, random) and returns what the interrupted or next command said.
+"""
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from workspace import Stage, Workspace, wait_until
+
+DAY = 86_400
+
+
+class Engine:
+    """How an engine is told to make what one stage makes, and nothing else."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def command(self, stages: list[Stage]) -> str:
+        if self.name == "dvc":
+            return f"dvc repro --single-item {' '.join(stage.name for stage in stages)}"
+        outs = " ".join(out for stage in stages for out in stage.outs)
+        return f"snakemake --cores 2 {outs}"
+
+
+# --- processes --------------------------------------------------------------------------------
+
+
+def killed(
+    number: signal.Signals, *, group: bool
+) -> Callable[[Workspace, Engine, Stage, random.Random], str]:
+    """The engine, or all processes that it started, at a random moment of the stage."""
+
+    def fault(work: Workspace, engine: Engine, stage: Stage, chance: random.Random) -> str:
+        _forget(work, stage)
+        process = work.start(engine.command([stage]))
+        started = wait_until(
+            lambda: _stage_of(process, stage) is not None or process.poll() is not None, 60
+        )
+        if started and process.poll() is None:
+            time.sleep(chance.random() * SECONDS.get(stage.kind, 2.0))
+        with contextlib.suppress(ProcessLookupError):
+            if group:
+                os.killpg(process.pid, number)
+            else:
+                process.send_signal(number)
+        try:
+            said, _ = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            said, _ = process.communicate()
+        return said
+
+    return fault
+
+
+# About how long each stage works after its start, on two cores.
+SECONDS = {"pretrain": 8.0, "subset": 3.0, "finetune": 6.0, "embed": 4.0, "evaluate": 5.0}
+
+
+def _stage_of(process: subprocess.Popen, stage: Stage) -> psutil.Process | None:
+    """The stage's own process among those that an engine has started."""
+    words = stage.command.split()[1:]
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                line = child.cmdline()
+                if line[-len(words) :] == words and "sslpipe" in " ".join(line):
+                    return child
+    return None
+
+
+def both_engines(work: Workspace, engine: Engine, stage: Stage, chance: random.Random) -> str:
+    """Snakemake and DVC make the same files at the same time."""
+    _forget(work, stage)
+    first, second = (work.start(Engine(n).command([stage])) for n in ("snakemake", "dvc"))
+    return "".join(process.communicate(timeout=300)[0] for process in (first, second))
+
+
+# --- the machine ------------------------------------------------------------------------------
+
+
+def full_disk(work: Workspace, engine: Engine, stage: Stage, chance: random.Random) -> str:
+    """The folder that the stage writes into has room for a part of it only."""
+    return _in_a_worse_place(work, engine, stage, lambda folder: _tiny_disk(folder, chance))
+
+
+def read_only(work: Workspace, engine: Engine, stage: Stage, chance: random.Random) -> str:
+    return _in_a_worse_place(work, engine, stage, _write_protected)
+
+
+def _in_a_worse_place(work, engine, stage, worse) -> str:
+    _forget(work, stage)
+    folder = (work.folder / stage.outs[-1]).parent
+    with worse(folder):
+        code, said = work.run(engine.command([stage]))
+    if code == 0:
+        said += "\nNOT DISTURBED"
+    elif "Traceback" in said and "sslpipe/" in said:
+        said += "\nTRACEBACK"
+    return said
+
+
+@contextmanager
+def _tiny_disk(folder: Path, chance: random.Random) -> Iterator[None]:
+    held = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    room = held + 4096 * len(list(folder.rglob("*"))) + 8192 + chance.randrange(8192)
+    with _mounted(folder, "-t", "tmpfs", "-o", f"size={room}", "tmpfs"):
+        yield
+
+
+@contextmanager
+def _write_protected(folder: Path) -> Iterator[None]:
+    """root may write whatever a file's mode says; not so where the mount forbids it."""
+    subprocess.run(["mount", "--bind", folder, folder], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@contextmanager
+def _mounted(folder: Path, *options: str) -> Iterator[None]:
+    """A file system over a folder, with what the folder holds; what is new in it is kept."""
+    before = shutil.copytree(folder, folder.with_name(f".{folder.name}.before"))
+    subprocess.run(["mount", *options, folder], check=True)
+    try:
+        shutil.copytree(before, folder, dirs_exist_ok=True)
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+        shutil.rmtree(before)
+
+
+def can_mount() -> bool:
+    return os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"]).returncode == 0
+
+
+def clock(ahead: bool) -> Callable[[Workspace, Engine, Stage, random.Random], str]:
+    """The stage ran while the clock was wrong: its files' times lie a day from now."""
+
+    def fault(work: Workspace, engine: Engine, stage: Stage, chance: random.Random) -> str:
+        when = time.time() + (DAY if ahead else -DAY)
+        for out in stage.outs:
+            os.utime(work.folder / out, (when, when))
+        return work.run(engine.command([stage]))[1]
+
+    return fault
+
+
+# --- contents ---------------------------------------------------------------------------------
+
+
+def damaged(
+    how: str, *, silently: bool
+) -> Callable[[Workspace, Engine, Stage, random.Random], str]:
+    """One of the files that the stage made is changed. silently: and looks untouched. Then whatever
+    reads it runs."""
+
+    def fault(work: Workspace, engine: Engine, stage: Stage, chance: random.Random) -> str:
+        path = work.folder / chance.choice([out for out in stage.outs if readers(work, out)])
+        damage(path, how, silently, chance)
+        reader = chance.choice(readers(work, str(path.relative_to(work.folder))))
+        _forget(work, reader)
+        work.disturbed.append(reader)
+        return work.run(engine.command([reader]))[1]
+
+    return fault
+
+
+def readers(work: Workspace, path: str) -> list[Stage]:
+    return [stage for stage in work.stages if stage.reads(path)]
+
+
+def damage(path: Path, how: str, silently: bool, chance: random.Random) -> None:
+    stat, content = path.stat(), bytearray(path.read_bytes())
+    if how == "flipped":
+        content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+    else:
+        del content[chance.randrange(len(content)) :]
+    with path.open("r+b") as file:  # in place: a hard link into the cache as well
+        file.write(content)
+        file.truncate()
+    if silently:
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def checkpoint(how: str) -> Callable[[Workspace, Engine, Stage, random.Random], str]:
+    """The last checkpoint of an interrupted training is damaged, or both are."""
+
+    def fault(work: Workspace, engine: Engine, stage: Stage, chance: random.Random) -> str:
+        _forget(work, stage)
+        process = work.start(stage.command)
+        run = stage.command.split()[-1]
+        found = lambda: sorted((work.folder / ".state" / run).glob("*/step-*.pt"))  # noqa: E731
+        wait_until(lambda: len(found()) == 2 or process.poll() is not None)
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+        both = chance.random() < 0.5
+        for path in found() if both else found()[-1:]:
+            damage(path, how, False, chance)
+        return work.run(engine.command([stage]))[1]
+
+    return fault
+
+
+def dirty_cache(work: Workspace, engine: Engine, stage: Stage, chance: random.Random) -> str:
+    """DVC's cache holds a damaged copy of what the stage made, and the file itself is gone."""
+    import hashlib
+
+    cached = [out for out in stage.outs if out.startswith("data/")]
+    path = work.folder / chance.choice(cached)
+    md5 = hashlib.md5(path.read_bytes()).hexdigest()
+    entry = work.folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+    path.unlink()
+    if entry.exists():
+        damage(entry, "flipped", chance.random() < 0.5, chance)
+    return work.run(engine.command([stage]))[1]
+
+
+def _forget(work: Workspace, stage: Stage) -> None:
+    for out in stage.outs:
+        (work.folder / out).unlink(missing_ok=True)
+
+
+PROCESS = {
+    "TERM to the engine": killed(signal.SIGTERM, group=False),
+    "TERM to all": killed(signal.SIGTERM, group=True),
+    "INT to all (Ctrl-C)": killed(signal.SIGINT, group=True),
+    "KILL of the engine": killed(signal.SIGKILL, group=False),
+    "KILL of all": killed(signal.SIGKILL, group=True),
+    "both engines at once": both_engines,
+}
+MACHINE = {"disk full": full_disk, "no permission to write": read_only}
+CLOCK = {"clock a day ahead": clock(True), "clock a day behind": clock(False)}
+CONTENT = {
+    "byte flipped": damaged("flipped", silently=False),
+    "byte flipped, time kept": damaged("flipped", silently=True),
+    "truncated": damaged("truncated", silently=False),
+    "truncated, time kept": damaged("truncated", silently=True),
+}
+CHECKPOINT = {
+    "checkpoint flipped": checkpoint("flipped"),
+    "checkpoint cut": checkpoint("truncated"),
+}
+CACHE = {"DVC's cache damaged": dirty_cache}
