@@ -26,7 +26,11 @@ from workspace import Stage, Workspace, named_repairs  # noqa: E402
 
 REPAIRS = 4
 """So many a message may name, one after another."""
-GOOD = ("as before", "as before after the repair that was named", "harmless")
+GOOD = (
+    "as before",
+    "as before after the repair that was named",
+    "as before after the repair that the doctor named",
+)
 
 
 def undisturbed(folder: Path) -> Path:
@@ -67,8 +71,18 @@ def inject(work: Workspace, engine: Engine, stage: Stage, kind: str, chance: ran
             if command.startswith("kill "):
                 time.sleep(3)
     different = work.differences()
+    if code == 0 and different:  # damage that nothing has read yet
+        _, words = work.run("sslpipe doctor --data")
+        said.append(words)
+        for command in named_repairs(words):
+            repairs.append(f"(doctor) {command}")
+            subprocess.run(command, shell=True, cwd=work.folder, env=work.environment)
+        code, words = work.run(engine.command(work.disturbed))
+        said.append(words)
+        different = work.differences()
     if code == 0 and not different:
-        outcome = GOOD[1] if repairs else GOOD[0]
+        found_by_doctor = any(command.startswith("(doctor)") for command in repairs)
+        outcome = GOOD[2] if found_by_doctor else GOOD[1] if repairs else GOOD[0]
     trouble = "; ".join(different) if different else ("" if code == 0 else f"exit code {code}")
     if "TRACEBACK" in said[0]:
         outcome, trouble = "traceback", trouble or "a traceback"

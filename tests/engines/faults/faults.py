@@ -28,7 +28,9 @@ class Engine:
 
     def command(self, stages: list[Stage]) -> str:
         if self.name == "dvc":
-            return f"dvc repro --single-item {' '.join(stage.name for stage in stages)}"
+            return (
+                f"dvc repro --single-item --no-run-cache {' '.join(stage.name for stage in stages)}"
+            )
         outs = " ".join(out for stage in stages for out in stage.outs)
         return f"snakemake --cores 2 {outs}"
 
