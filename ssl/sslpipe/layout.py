@@ -77,6 +77,9 @@ class Layout:
     def figure(self, name: str, suffix: str) -> Path:
         return self.root / "reports/figures" / f"{name}.{suffix}"
 
+    def curves(self) -> Path:
+        return self.root / "reports/curves.csv"
+
     def study(self, name: str) -> Path:
         return self.root / "reports/studies" / f"{name}.md"
 

@@ -157,6 +157,7 @@ rule figures:
         pictured("probe_grid", "Scores"),
         pictured("feature_map", "Features"),
         pictured("confusion", "Features"),
+        "reports/curves.csv",
     log:
         "logs/figures.log",
     benchmark:

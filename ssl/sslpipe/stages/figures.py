@@ -1,11 +1,13 @@
-"""figures: histories, metrics, predictions and features → reports/figures, as png and svg."""
+"""figures: histories, metrics, predictions and features → reports/figures, as png and svg, and
+reports/curves.csv for `dvc plots`."""
 
 from pathlib import Path
 
-from sslpipe.files import write_bytes
+from sslpipe.files import write_bytes, write_text
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import say
+from sslpipe.reporting.curves import curves as long_table
 from sslpipe.reporting.figures.budget import budget_figure
 from sslpipe.reporting.figures.confusion import confusion_figure
 from sslpipe.reporting.figures.feature_map import feature_map_figure
@@ -37,4 +39,6 @@ def run(params: Params, layout: Layout) -> None:
     for name, figure in drawn.items():
         stem = layout.figure(name, "png").with_suffix("")
         save(figure, str(stem), lambda path, content: write_bytes(Path(path), content))
+    table = long_table(histories).to_csv(index=False, float_format="%.6g")
+    write_text(layout.curves(), table)
     say(f"figures: {', '.join(drawn)} in {layout.figure('accuracy', 'png').parent}")
