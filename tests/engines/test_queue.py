@@ -1,0 +1,65 @@
+"""DVC's queue: trainings side by side, in copies of the project, on devices of their own."""
+
+import json
+import time
+from collections import defaultdict
+from datetime import datetime
+from itertools import combinations, pairwise
+
+from conftest import SMALL, make_project
+
+NUMBER = 8
+DEVICES = ("fakeA", "fakeB")
+PATIENCE = 300
+
+
+def test_queued_trainings_never_share_a_device(tmp_path):
+    project = make_project(tmp_path)
+    project.edit("pretrain", {"epochs": 1, "batch_size": 32, "seed": 0, "threads": 1})
+    project.edit("pretrain.online", {"datasets": []})
+    # Every stage takes DVC its time, eight times.
+    project.edit("runs", {"simclr": {"method": "simclr", "backbone": "resnet18", "corpus": "base"}})
+    project.edit("datasets", {"patches": SMALL["datasets"]["patches"]})
+    project.edit("studies", {})
+    project.edit("neighbour_strips", [])
+    project.edit("finetune.runs", [])
+    project.run("dvc repro --quiet corpus@base")
+    project.run("git add --all")
+    project.run("git -c user.name=test -c user.email=test commit --quiet --message data")
+    project.run(
+        f"dvc exp run --queue --set-param pretrain.seed=range({NUMBER}) pretrain@simclr",
+        GIT_COMMITTER_NAME="test", GIT_COMMITTER_EMAIL="test",
+        GIT_AUTHOR_NAME="test", GIT_AUTHOR_EMAIL="test",
+    )  # fmt: skip
+    project.run("dvc queue start --jobs 2", SSLPIPE_DEVICES=",".join(DEVICES))
+    try:
+        reports = finished(project)
+    finally:
+        project.run("dvc queue stop --kill", check=False)
+
+    assert {report["parameters"]["pretrain"]["seed"] for report in reports} == set(range(NUMBER))
+    times = defaultdict(list)
+    for report in reports:
+        (device,) = report["devices"]
+        times[device].append(
+            tuple(map(datetime.fromisoformat, (report["started"], report["finished"])))
+        )
+    assert set(times) == set(DEVICES)
+    for intervals in times.values():
+        assert all(end <= start for (_, end), (start, _) in pairwise(sorted(intervals)))
+    # They did run side by side, or the above would say nothing.
+    both = [interval for intervals in times.values() for interval in intervals]
+    assert any(a[0] < b[1] and b[0] < a[1] for a, b in combinations(both, 2))
+
+
+def finished(project):
+    """The trainings' reports out of the experiments' commits, when all are there."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        refs = project.run("git for-each-ref --format %(refname) refs/exps").stdout.split()
+        done = [ref for ref in refs if not ref.startswith("refs/exps/exec/")]
+        if len(done) == NUMBER:
+            shown = [project.run(f"git show {ref}:reports/pretrain/simclr.json") for ref in done]
+            return [json.loads(each.stdout) for each in shown]
+        time.sleep(1)
+    raise AssertionError(project.run("dvc queue status").stdout)
