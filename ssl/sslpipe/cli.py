@@ -147,10 +147,14 @@ def _stage(options: argparse.Namespace) -> None:
     from sslpipe.jobs import running
     from sslpipe.params import load
 
-    # As an exception, so that half-written files and helping processes go as after any failure. A
-    # training answers between two steps, and also to a scheduler that will take the machine away.
-    number = signal.SIGUSR1 if options.stage == "pretrain" else signal.SIGTERM
-    signal.signal(number, _interrupt)
+    if options.stage == "pretrain":
+        # Between two steps a training answers by itself; before, it just ends (Snakemake's shell
+        # ignores the signal, and so would what it starts). SIGUSR1: see errors.TRY_AGAIN.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGUSR1, _interrupt)
+    else:
+        # As an exception, so that half-written files and helping processes go as after any failure.
+        signal.signal(signal.SIGTERM, _interrupt)
     params = load(PARAMS)
     names = tuple(getattr(options, argument) for argument in options.arguments)
     with running(Layout(), options.stage, names):

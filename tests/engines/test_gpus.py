@@ -1,4 +1,4 @@
-"""DVC's queue: trainings side by side, in copies of the project, on devices of their own."""
+"""Trainings side by side on two devices, under both engines: each has one of its own."""
 
 import json
 import time
@@ -6,23 +6,43 @@ from collections import defaultdict
 from datetime import datetime
 from itertools import combinations, pairwise
 
-from conftest import SMALL, make_project
+import pytest
+from small_project import SMALL, make_project
 
 NUMBER = 8
 DEVICES = ("fakeA", "fakeB")
 PATIENCE = 300
+RUN = {"simclr": {"method": "simclr", "backbone": "resnet18", "corpus": "base"}}
 
 
-def test_queued_trainings_never_share_a_device(tmp_path):
-    project = make_project(tmp_path)
-    project.edit("pretrain", {"epochs": 1, "batch_size": 32, "seed": 0, "threads": 1})
-    project.edit("pretrain.online", {"datasets": []})
-    # Every stage takes DVC its time, eight times.
-    project.edit("runs", {"simclr": {"method": "simclr", "backbone": "resnet18", "corpus": "base"}})
-    project.edit("datasets", {"patches": SMALL["datasets"]["patches"]})
-    project.edit("studies", {})
-    project.edit("neighbour_strips", [])
-    project.edit("finetune.runs", [])
+@pytest.fixture
+def project(tmp_path):
+    """Only what trainings need: every stage takes DVC its time, eight times."""
+    return make_project(
+        tmp_path,
+        pretrain={
+            "epochs": 1, "batch_size": 32, "seed": 0, "threads": 1, "online": {"datasets": []},
+        },
+        runs=RUN,
+        datasets={"patches": SMALL["datasets"]["patches"]},
+        studies={},
+        neighbour_strips=[],
+        finetune={"runs": []},
+    )  # fmt: skip
+
+
+def test_eight_runs_of_snakemake_never_share_a_device(project):
+    runs = {f"seed{seed}": {**RUN["simclr"], "seed": seed} for seed in range(NUMBER)}
+    project.edit("runs", runs)
+    encoders = " ".join(f"data/runs/{run}/encoder.safetensors" for run in runs)
+    project.run(
+        f"snakemake --cores 4 --resources gpu=2 -- {encoders}", SSLPIPE_DEVICES=",".join(DEVICES)
+    )
+    paths = (project.folder / "reports/pretrain").glob("*.json")
+    assert_apart([json.loads(path.read_text()) for path in paths])
+
+
+def test_eight_trainings_of_dvcs_queue_never_share_a_device(project):
     project.run("dvc repro --quiet corpus@base")
     project.run("git add --all")
     project.run("git -c user.name=test -c user.email=test commit --quiet --message data")
@@ -37,6 +57,10 @@ def test_queued_trainings_never_share_a_device(tmp_path):
     finally:
         project.run("dvc queue stop --kill", check=False)
 
+    assert_apart(reports)
+
+
+def assert_apart(reports):
     assert {report["parameters"]["pretrain"]["seed"] for report in reports} == set(range(NUMBER))
     times = defaultdict(list)
     for report in reports:
