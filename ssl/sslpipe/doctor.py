@@ -42,7 +42,11 @@ def examine(layout: Layout, *, data: bool) -> Iterator[tuple[str, list[Finding]]
     try:
         params = load(PARAMS)
     except UserError as error:
-        yield "params.yaml", [Finding(str(error), "mend it: sslpipe check")]
+        mistakes = str(error).splitlines()
+        yield (
+            "params.yaml",
+            [Finding(mistakes[0], f"mend it: sslpipe check ({len(mistakes)} in all)")],
+        )
         return
     yield "params.yaml", [Finding(f"{len(params.runs)} runs, {len(params.datasets)} data sets")]
     yield "jobs", list(jobs(layout))
@@ -209,11 +213,11 @@ def files(params: Params, layout: Layout, *, data: bool) -> Iterator[Finding]:
         )
     from sslpipe.verify import damaged
 
-    sound = True
-    for trouble in damaged(params, layout, data=data):
-        sound = False
+    # One file may be read with several others.
+    troubles = dict.fromkeys(damaged(params, layout, data=data))
+    for trouble in troubles:
         yield Finding(trouble, "as it says; or, where they know it: git checkout, dvc checkout")
-    if sound:
+    if not troubles:
         yield Finding(
             "data/ and reports/ are as they were written"
             if data

@@ -64,7 +64,7 @@ class Job:
     @property
     def orphaned(self) -> bool:
         """Whether the engine that started it is gone."""
-        return self.here and self.engine is not None and not psutil.pid_exists(self.engine[1])
+        return self.here and self.engine is not None and not _lives(self.engine[1])
 
 
 @contextmanager
@@ -109,9 +109,15 @@ def running_jobs(folders: list[Path]) -> list[Job]:
 def left_alone() -> bool:
     """Whether nobody waits for this process any more: the engine that started it is gone, or the
     folder that it works in (a copy of DVC's queue) was removed."""
-    return (
-        _engine is not None and not psutil.pid_exists(_engine[1])
-    ) or Path().stat().st_nlink == 0
+    engine_is_gone = _engine is not None and not _lives(_engine[1])
+    return engine_is_gone or Path().stat().st_nlink == 0
+
+
+def _lives(pid: int) -> bool:
+    """A process whose parent has not taken notice of its end yet does not."""
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def is_held(lock: Path) -> bool:

@@ -1,0 +1,206 @@
+"""`sslpipe doctor`, `status` and `clean`: each trouble is found and named with its fix."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from synthetic import RUNS, content, write_reports
+
+from sslpipe import doctor, jobs, verify
+from sslpipe.engines import sync
+from sslpipe.files import write_sealed
+from sslpipe.layout import Layout
+from sslpipe.terminal.clean import clean
+from sslpipe.terminal.doctor import print_examination
+from sslpipe.terminal.status import print_status
+from sslpipe.training.checkpoint import fingerprint
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A report without data, in a folder of its own, whose engines find nothing to do."""
+    settings = content(RUNS)
+    params, _ = write_reports(tmp_path, settings)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))
+    (tmp_path / ".dvc").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SSLPIPE_STATE", raising=False)
+    monkeypatch.setenv("SSLPIPE_DEVICES", "")
+    monkeypatch.setattr(sync, "snakemake_state", lambda: sync.SnakemakeState([], []))
+    monkeypatch.setattr(sync, "dvc_is_clean", lambda: True)
+    return params, Layout()
+
+
+@pytest.fixture
+def lines(printed):
+    return lambda show: printed(lambda console: show(console), width=300)
+
+
+def examined(printed_lines):
+    return printed_lines(lambda console: print_examination(Layout(), data=True, console=console))
+
+
+def test_a_sound_project_has_no_problem(project, lines):
+    said = examined(lines)
+    assert said[-1] == "Nothing is wrong."
+    text = "\n".join(said)
+    for words in ("torch ", "no GPU", "free", "0 running", "up to date", "as they were written"):
+        assert words in text
+
+
+TROUBLES = {
+    "a requirement": (
+        lambda patch: patch.setattr(doctor.metadata, "requires", lambda _: ["nothing-of-the-kind"]),
+        "nothing-of-the-kind is missing", "pip install",
+    ),
+    "an old library": (
+        lambda patch: patch.setattr(doctor.metadata, "requires", lambda _: ["numpy>=99"]),
+        "is installed, >=99 is needed", "pip install",
+    ),
+    "a full disk": (
+        lambda patch: patch.setattr(
+            doctor.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0)
+        ),
+        "0.0 MB free", "dvc gc",
+    ),
+    "a stale lock of Snakemake": (
+        lambda patch: put(".snakemake/locks/0.input.lock"),
+        "locked, but no snakemake runs here", "snakemake --unlock",
+    ),
+    "a conflict in dvc.lock": (
+        lambda patch: put("dvc.lock", "<<<<<<< HEAD\n\tx: [\n"),
+        "dvc.lock: not YAML", "git checkout dvc.lock",
+    ),
+    "a file of tomorrow": (
+        lambda patch: os.utime("reports/history/moco.csv", (time.time() + 86400,) * 2),
+        "reports/history/moco.csv: written in the future", "touch",
+    ),
+    "a changed report": (
+        lambda patch: flip("reports/pretrain/moco.json"),
+        "reports/pretrain/moco.json: not as its stage wrote it", "as it says",
+    ),
+    "a changed history": (
+        lambda patch: put("reports/history/moco.csv", "epoch,loss\n1,2\n"),
+        "reports/history/moco.csv", "as it says",
+    ),
+    "a temporary file": (
+        lambda patch: put("data/raw/.x.tar.abcdefgh.part"),
+        "data/raw/.x.tar.abcdefgh.part: of a process that was killed", "sslpipe clean",
+    ),
+    "a mistake in params.yaml": (
+        lambda patch: put("params.yaml", "runs: 1"),
+        "params.yaml", "sslpipe check",
+    ),
+}  # fmt: skip
+
+
+def put(name, text=""):
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).write_text(text)
+
+
+def flip(name):
+    text = Path(name).read_text()
+    Path(name).write_text(text.replace('"epochs": ', '"epochs": 1', 1))
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_each_trouble_is_named_with_its_fix(trouble, project, lines, monkeypatch):
+    cause, what, fix = TROUBLES[trouble]
+    if trouble == "a changed history":  # the made-up report says nothing of it
+        from synthetic import read, rewrite
+
+        from sslpipe.files import sha256
+
+        report = Path("reports/pretrain/moco.json")
+        rewrite(report, read(report) | {"history_sha256": sha256(Path("reports/history/moco.csv"))})
+    cause(monkeypatch)
+    said = examined(lines)
+    (number,) = [n for n, line in enumerate(said) if line.startswith("!")]
+    assert what in said[number]
+    assert fix in said[number + 1]
+    assert said[-1] == "1 problem."
+
+
+def test_damaged_data_is_found_when_it_is_asked_for(project, lines):
+    params, layout = project
+    dataset = params.leaderboard[0]
+    path = layout.embedding("moco", dataset)
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        np.savez(file, features=np.arange(1000.0))
+    assert list(verify.damaged(params, layout, data=True)) == []
+    raw = bytearray(path.read_bytes())
+    raw[2000] ^= 1
+    path.write_bytes(raw)
+    (trouble,) = verify.damaged(params, layout, data=True)
+    assert str(path) in trouble and "CRC" in trouble
+    assert list(verify.damaged(params, layout, data=False)) == []
+
+
+def test_status_shows_who_is_at_it_how_far_and_for_how_long(project, printed):
+    job = jobs.Job(
+        "pretrain", ("moco",), 1, "elsewhere", ("snakemake", 7), time.time() - 600, time.time(),
+        what="moco", done=3000, total=12000, unit="images", rate=30.0, said="moco: epoch 3/12",
+    )  # fmt: skip
+    Layout().running("pretrain", ("moco",)).parent.mkdir(parents=True)
+    with jobs.running(Layout(), "pretrain", ("moco",)):
+        jobs._write(Layout().running("pretrain", ("moco",)), job)
+        head, _, row = printed(lambda console: print_status(Layout(), console), width=200)[:3]
+    assert head.split() == ["job", "done", "speed", "left", "for", "process", "last", "said"]
+    for words in (
+        "pretrain moco", "3,000 of 12,000 images (25%)", "30 images/s", "5 min", "10 min",
+        "1 on elsewhere, snakemake 7", "moco: epoch 3/12",
+    ):  # fmt: skip
+        assert words in row
+    (line,) = printed(lambda console: print_status(Layout(), console))
+    assert line == "Nothing runs in this project."
+
+
+def state_of(layout, run, name):
+    folder = layout.state(run) / name
+    folder.mkdir(parents=True)
+    (folder / "step-000000010-aaaaaaaaaaaaaaaa.pt").write_bytes(bytes(1000))
+    return folder
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_clean_keeps_what_a_training_would_go_on_with(everything, project, printed):
+    params, layout = project
+    from sslpipe.params import resolve
+
+    write_sealed(layout.corpus("base"), {"members": []})
+    current = fingerprint(resolve(params, "moco"), layout.corpus("base").read_bytes())
+    kept, old, foreign = (
+        state_of(layout, "moco", current), state_of(layout, "moco", "0" * 16),
+        state_of(layout, "renamed", "1" * 16),
+    )  # fmt: skip
+    unfinished = Path("data/packed/.zoo.npy.part")
+    unfinished.parent.mkdir(parents=True)
+    unfinished.touch()
+
+    def run(**options):
+        return printed(
+            lambda console: clean(params, layout, everything=everything, console=console, **options)
+        )
+
+    number = 4 if everything else 2
+    assert run(dry=True)[-1].startswith(f"{number} would be removed")
+    assert kept.exists() and old.exists() and unfinished.exists()
+    assert "moco" in "\n".join(printed(lambda console: print_status(layout, console)))
+    assert run(dry=False)[-1].startswith(f"{number} removed")
+    assert not old.exists() and not foreign.exists()
+    assert kept.exists() == unfinished.exists() == (not everything)
+
+
+def test_the_commands_exit_codes(project):
+    command = [sys.executable, "-m", "sslpipe"]
+    for arguments, code in ((["status"], 0), (["clean"], 0)):
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (code, "")
