@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 from remotes import KINDS, Folder
-
-from conftest import Project
+from small_project import Project
 
 REPORT = {"leaderboard", "figures", "study@method", "claims", "page"}
 

@@ -10,7 +10,7 @@ import pytest
 
 from sslpipe.errors import UserError
 from sslpipe.training import devices
-from sslpipe.training.devices import FOLDER, lease, visible_devices
+from sslpipe.training.devices import FOLDER, held_devices, lease, visible_devices
 
 JOB = """
 import os, sys, time
@@ -122,17 +122,50 @@ def test_more_than_there_are(two_devices):
         pass
 
 
-def test_no_device_means_the_cpu(monkeypatch):
+def test_no_device_means_the_cpu(own_cores, monkeypatch):
     monkeypatch.setenv("SSLPIPE_DEVICES", "")
     assert visible_devices() == []
     with lease() as devices:
         assert devices == []
+        assert held_devices() == ["core-0", "core-1", "core-2"]
+    assert held_devices() == []
+
+
+@pytest.fixture
+def own_cores(monkeypatch):
+    """Three cores that no other process of this machine leases."""
+    monkeypatch.setenv("SLURM_JOB_ID", f"test-{uuid.uuid4()}")
+    monkeypatch.setattr(devices, "usable_cores", lambda: [0, 1, 2])
+    yield
+    for path in FOLDER.glob("test-*"):
+        path.unlink()
+
+
+def test_without_a_gpu_jobs_share_the_cores(own_cores, monkeypatch, capsys):
+    """One at a time that takes all, or as many as their threads leave room for."""
+    monkeypatch.setenv("SSLPIPE_DEVICES", "")
+    monkeypatch.setattr(devices.time, "sleep", lambda _: (_ for _ in ()).throw(TimeoutError))
+    with lease(threads=1), lease(threads=2):
+        assert len(held_devices()) == 3
+        with pytest.raises(TimeoutError), lease(threads=1):
+            pass
+    assert "waiting for 1 of 3 cores: other jobs hold them" in capsys.readouterr().err
+    with lease(threads=1), pytest.raises(TimeoutError), lease():
+        pass
+    with lease(threads=99):  # more than there are
+        assert len(held_devices()) == 3
 
 
 def test_under_slurm_the_schedulers_devices_are_used(two_devices, monkeypatch):
-    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    """And shared out among those who run in one job; other jobs never wait for them."""
+    monkeypatch.setenv("SLURM_JOB_ID", f"test-{uuid.uuid4()}")
     with lease() as one, lease() as two:
-        assert one == two == two_devices
+        assert one + two == two_devices
+        monkeypatch.setenv("SLURM_JOB_ID", f"test-{uuid.uuid4()}")
+        with lease(2) as both:
+            assert both == two_devices
+    for path in FOLDER.glob("test-*"):
+        path.unlink()
 
 
 @pytest.mark.parametrize(

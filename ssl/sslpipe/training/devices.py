@@ -23,8 +23,8 @@ from sslpipe.progress import say
 POLL_SECONDS = 0.2
 # Not below TMPDIR: jobs that have different ones share the machine's GPUs all the same.
 FOLDER = Path("/tmp/sslpipe-gpus")
-# A scheduler that hands out devices itself sets one of these.
-SCHEDULERS = ("SLURM_JOB_ID", "KUBERNETES_SERVICE_HOST")
+# Of jobs to which a scheduler has handed out devices: what names the job.
+SCHEDULERS = {"SLURM_JOB_ID": "SLURM_JOB_ID", "KUBERNETES_SERVICE_HOST": "HOSTNAME"}
 
 
 def visible_devices() -> list[str]:
@@ -84,15 +84,13 @@ def lease(count: int = 1, *, threads: int | None = None) -> Iterator[list[str]]:
     Yields their ids: an empty list where there is no device, so that the work runs on the CPU. Then
     `threads` cores are held (by default, or where there are fewer, all): one job at a time, or side
     by side as many as have room.
-    Under Slurm or Kubernetes the scheduler's own devices are used and nothing is locked.
+    Under Slurm or Kubernetes these are the devices and cores that the scheduler has given to its job,
+    shared out among those that run in it.
     Raises UserError when fewer than `count` devices exist.
     """
     devices = visible_devices()
     if devices and count > len(devices):
         raise UserError(f"{count} GPUs asked for, {len(devices)} visible")
-    if any(name in os.environ for name in SCHEDULERS):
-        yield devices
-        return
     if not devices:
         cores = [f"core-{number}" for number in usable_cores()]
         locks = _acquire(min(threads or len(cores), len(cores)), cores, "cores")
@@ -159,7 +157,10 @@ def _release(locks: dict[str, IO[bytes]]) -> None:
 
 
 def _path_of(name: str) -> Path:
-    return FOLDER / name.replace("/", "_")
+    """Locks of a scheduler's job are its own: what other jobs were given is another device, though it
+    may have the same name in there."""
+    jobs = [os.environ.get(job, "") for set_, job in SCHEDULERS.items() if set_ in os.environ]
+    return FOLDER / "-".join([*jobs[:1], name]).replace("/", "_")
 
 
 def _lock_file(name: str) -> IO[bytes]:
