@@ -1,5 +1,6 @@
 # make        install into .venv, run the experiment of params.yaml, print the leaderboard
 # make test   run the whole test suite
+# make faults inject hundreds of faults into every stage and judge what came of each (about an hour)
 # make bench  measure the training core and its parts beside other libraries (13 minutes on two cores)
 # make clean  remove the environment (results stay)
 
@@ -13,7 +14,7 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13)
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c "$(SUPPORTED)" 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: run test bench lint clean
+.PHONY: run test faults bench lint clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/installed
@@ -23,7 +24,13 @@ run: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	@echo "==> Running the test suite"
-	python -m pytest
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadgroup
+
+faults: $(VENV)/installed-dev
+	@echo "==> Injecting faults; what is found is in faults.csv"
+	@rm -f faults.csv
+	python tests/engines/faults/campaign.py --faults 240 --table faults.csv
+	@python tests/engines/faults/table.py faults.csv
 
 bench: $(VENV)/installed-bench
 	@echo "==> Measuring side by side; nothing else should run meanwhile"

@@ -38,7 +38,7 @@ SMALL = {
         "batch_size": 32,
         "threads": 1,
         "precision": "fp32",
-        "checkpoint_minutes": 5,
+        "checkpoint_minutes": 0,
         "online": {"datasets": ["patches"]},
     },
     "runs": {

@@ -5,7 +5,7 @@ import json
 import pickle
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +135,11 @@ class RunState:
             ) from None
 
     def clear(self) -> None:
+        """Remove it, when the training is finished; states of other parameters stay."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.with_suffix(".lock").unlink(missing_ok=True)
+        with suppress(OSError):
+            self.folder.parent.rmdir()
 
 
 def _damage(path: Path) -> str | None:
