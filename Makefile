@@ -41,6 +41,7 @@ lint: $(VENV)/installed-dev
 	ruff check .
 	ruff format --check .
 	snakefmt --check workflow
+	snakemake --lint
 
 clean:
 	rm -rf $(VENV)
