@@ -17,7 +17,7 @@ rule download:
         "logs/benchmark/download/{dataset}.tsv"
     retries: 2
     resources:
-        mem_mb=growing(2000),
+        mem_mb=growing(1000),
         runtime=growing(720),
     params:
         source=settings("datasets", "{dataset}", "source"),

@@ -19,7 +19,7 @@ rule embed:
     threads: threads_of
     resources:
         gpu=1,
-        mem_mb=growing(8000),
+        mem_mb=growing(6000),
         runtime=growing(60),
     shell:
         "sslpipe embed {wildcards.run} {wildcards.dataset} 2>&1 | tee {log}"
@@ -49,7 +49,7 @@ rule evaluate:
         "logs/benchmark/evaluate/{run}_{dataset}.tsv"
     threads: threads_of
     resources:
-        mem_mb=growing(8000),
+        mem_mb=growing(6000),
         runtime=growing(120),
     params:
         evaluate=config["evaluate"],
@@ -84,7 +84,7 @@ rule finetune:
     threads: threads_of
     resources:
         gpu=1,
-        mem_mb=growing(16000),
+        mem_mb=growing(12000),
         runtime=growing(480),
     params:
         finetune=config["finetune"],

@@ -27,7 +27,7 @@ rule pretrain:
     threads: threads_of
     resources:
         gpu=gpus,
-        mem_mb=growing(16000),
+        mem_mb=growing(12000),
         runtime=growing(1440),
     params:
         run=settings("runs", "{run}"),
