@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 
@@ -54,3 +55,13 @@ def test_temporary_files_of_killed_writers_are_removed_and_others_stay(tmp_path)
         assert len(list(tmp_path.glob(".a.json.*.part"))) == 1
     assert path.read_bytes() == b"first"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_told_with_the_file_that_has_no_room(tmp_path):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError) as caught, atomic(tmp_path / "x.npy") as file:
+        full(file)
+    assert caught.value.filename == str(tmp_path / "x.npy")
+    assert list(tmp_path.iterdir()) == []

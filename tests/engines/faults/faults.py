@@ -6,6 +6,7 @@ Each takes (workspace, engine, stage, random) and returns what the interrupted o
 import contextlib
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -108,7 +109,7 @@ def _in_a_worse_place(work, engine, stage, worse) -> str:
         code, said = work.run(engine.command([stage]))
     if code == 0:
         said += "\nNOT DISTURBED"
-    elif "Traceback" in said and "sslpipe/" in said:
+    elif re.search(r'File ".*/sslpipe/', said):
         said += "\nTRACEBACK"
     return said
 

@@ -36,8 +36,6 @@ ORDER = (
 
 if __name__ == "__main__":
     found = [
-        row
-        for name in sys.argv[1:]
-        for row in csv.DictReader(Path(name).read_text().splitlines())
+        row for name in sys.argv[1:] for row in csv.DictReader(Path(name).read_text().splitlines())
     ]
     print(f"{len(found)} faults\n\n{table(found)}")
