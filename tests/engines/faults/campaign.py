@@ -153,7 +153,6 @@ def main() -> int:
         "SLURM_JOB_ID": f"faults-{os.getpid()}",
     }  # fmt: skip
     work = Workspace(gold, root / "work", environment)
-    work.run("dvc checkout --relink")
     chance = random.Random(options.seed)
     number, parts = map(int, options.part.split("/"))
     todo = [
