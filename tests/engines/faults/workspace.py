@@ -31,7 +31,7 @@ print("RESULT" + json.dumps([
 VOLATILE = {
     "images_per_s", "train_seconds", "warm_up_seconds", "data_wait", "mfu", "peak_flops", "started",
     "finished", "resumed", "peak_memory_bytes", "energy_joules", "devices", "finetune_seconds",
-    "history_sha256", "sha256",
+    "history_sha256", "sha256", "device_hours",
 }  # fmt: skip
 
 
