@@ -196,6 +196,8 @@ def _export(options: argparse.Namespace) -> None:
 def _status(_: argparse.Namespace) -> None:
     from sslpipe.terminal.status import print_status
 
+    if not PARAMS.exists():
+        raise UserError(f"{PARAMS}: missing; run this in the project's folder")
     print_status(Layout())
 
 

@@ -123,7 +123,9 @@ def disk(layout: Layout) -> Iterator[Finding]:
         free = shutil.disk_usage(place).free
         yield Finding(
             f"{place.resolve()}: {in_words(free)} free",
-            "make room there: sslpipe clean, dvc gc --workspace" if free < 4 * SPARE else None,
+            "make room there: sslpipe clean --dry-run, dvc gc --all-commits --all-experiments"
+            if free < 4 * SPARE
+            else None,
         )
 
 
@@ -145,7 +147,10 @@ def snakemake(layout: Layout) -> Iterator[Finding]:
         yield Finding(f"running: process {', '.join(map(str, engines))}")
         return
     if locks:
-        yield Finding("the folder is locked, but no snakemake runs here", "snakemake --unlock")
+        yield Finding(
+            "the folder is locked, but no snakemake of yours runs here on this machine",
+            "if none runs elsewhere either: snakemake --unlock",
+        )
         return
     yield from _state(
         "snakemake -n",
@@ -182,11 +187,7 @@ def dvc(layout: Layout) -> Iterator[Finding]:
 def left(params: Params, layout: Layout) -> Iterator[Finding]:
     for path in leftovers.abandoned(layout):
         yield Finding(f"{path}: of a process that was killed", "sslpipe clean")
-    useless = []
-    try:
-        useless = leftovers.outdated(params, layout)
-    except UserError as error:
-        yield Finding(str(error))
+    useless = leftovers.outdated(params, layout)
     if useless:
         size = in_words(sum(map(leftovers.size, useless)))
         yield Finding(
@@ -209,7 +210,7 @@ def files(params: Params, layout: Layout, *, data: bool) -> Iterator[Finding]:
         yield Finding(
             f"{ahead[0]}{f' and {len(ahead) - 1} more' if len(ahead) > 1 else ''}: written in the "
             "future, which Snakemake takes for newer than all that is made of it",
-            "set the clock right, then: find data reports -newermt now -exec touch {} +",
+            "set the clock right; if all is up to date but for that: sslpipe sync, or snakemake --touch",
         )
     from sslpipe.verify import damaged
 

@@ -37,8 +37,8 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files that only their owner can read
-        temporary.replace(path)
+            os.fchmod(file.fileno(), 0o666 & ~_umask())  # mkstemp's only their owner can read
+            temporary.replace(path)  # before the lock goes, without which it would look abandoned
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:  # as of a full disk

@@ -23,7 +23,7 @@ import psutil
 
 from sslpipe import progress
 from sslpipe.errors import UserError
-from sslpipe.layout import Layout
+from sslpipe.layout import PARAMS, Layout
 
 SECONDS_BETWEEN_UPDATES = 1.0
 ENGINES = ("snakemake", "dvc")
@@ -76,7 +76,8 @@ def running(layout: Layout, stage: str, names: tuple[str, ...]) -> Iterator[None
     global _engine
     beacon = layout.running(stage, names)
     if "RANK" in os.environ:  # the process that started the ranks holds the lock
-        if os.environ["RANK"] == "0" and (job := read(beacon)):
+        held = is_held(beacon.with_suffix(".lock"))  # not by torchrun, which a user may start
+        if os.environ["RANK"] == "0" and held and (job := read(beacon)):
             _engine = job.engine
             _tell_of(beacon, job)
         yield
@@ -109,8 +110,12 @@ def running_jobs(folders: list[Path]) -> list[Job]:
 def left_alone() -> bool:
     """Whether nobody waits for this process any more: the engine that started it is gone, or the
     folder that it works in (a copy of DVC's queue) was removed."""
-    engine_is_gone = _engine is not None and not _lives(_engine[1])
-    return engine_is_gone or Path().stat().st_nlink == 0
+    if _engine is not None and not _lives(_engine[1]):
+        return True
+    try:
+        return Path().stat().st_nlink == 0 and not PARAMS.exists()
+    except OSError:  # a network disk that does not answer just now
+        return False
 
 
 def _lives(pid: int) -> bool:
@@ -140,19 +145,18 @@ def read(beacon: Path) -> Job | None:
 
 
 def _take(lock: IO[str], beacon: Path, stage: str, names: tuple[str, ...]) -> None:
-    if _try(lock):
+    if _try(lock, seconds=1.0):  # someone who looks at the lock (`is_held`) has it for a moment
         return
     other = read(beacon)
+    if other and other.here and not _lives(other.pid):
+        other = None  # of a process that was killed; who holds the lock now has not said so yet
     who = f"process {other.pid} on {other.host}" if other else "another process"
     name = " ".join((stage, *names))
     if stage == "pretrain":
         if other and other.orphaned:
             progress.say(f"{name}: waiting for {who}, whose engine is gone, to save its state")
-            deadline = time.monotonic() + PATIENCE
-            while time.monotonic() < deadline:
-                if _try(lock):
-                    return
-                time.sleep(0.2)
+            if _try(lock, PATIENCE):
+                return
         raise UserError(
             f"{name}: {who} is training this run; wait for it (sslpipe status) or stop it"
             + (f": kill {other.pid}" if other else "")
@@ -161,11 +165,21 @@ def _take(lock: IO[str], beacon: Path, stage: str, names: tuple[str, ...]) -> No
     fcntl.flock(lock, fcntl.LOCK_EX)
 
 
-def _try(lock: IO[str]) -> bool:
-    with suppress(BlockingIOError):
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    return False
+def _try(lock: IO[str], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.1)
+        except OSError as error:  # some network disks have no locks
+            progress.say(
+                f"warning: {lock.name}: no locks there ({error.strerror}); run nothing twice"
+            )
+            return True
 
 
 def _tell_of(beacon: Path, job: Job) -> None:

@@ -101,8 +101,10 @@ class Layout:
     def running_folders(self) -> list[Path]:
         """Where stages tell of themselves: here, and in the copies that DVC's queue works in."""
         here = self.root / ".state/running"
-        queued = (self.root / ".dvc/tmp/exps").glob("*/.state/running")
-        return [folder for folder in (here, *queued) if folder.is_dir()]
+        copies = self.root / ".dvc/tmp/exps"
+        queued = copies.glob("*/.state/running")
+        alone = copies.glob("standalone/*/.state/running")
+        return [folder for folder in (here, *queued, *alone) if folder.is_dir()]
 
     def states(self) -> list[Path]:
         """The folders of interrupted trainings' states, `<run>/<fingerprint>` each."""

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sslpipe.errors import UserError
 from sslpipe.jobs import is_held
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
@@ -76,20 +75,22 @@ def states(layout: Layout) -> list[Path]:
 
 
 def outdated(params: Params, layout: Layout) -> list[Path]:
-    """States of runs that are not in params.yaml, or whose parameters, corpus or code have changed."""
-    found = states(layout)
+    """States of runs whose parameters, corpus or code have changed since. Not of runs that params.yaml
+    does not have: it may be another experiment's for now, and the folder another project's too."""
+    found = [folder for folder in states(layout) if folder.parent.name in params.runs]
     if not found:
         return []
     from sslpipe.training.checkpoint import fingerprint  # which imports torch
 
     current = {}
-    for run in {folder.parent.name for folder in found} & set(params.runs):
+    for run in {folder.parent.name for folder in found}:
         resolved = resolve(params, run)
         corpus = layout.corpus(resolved.corpus)
-        if not corpus.exists():
-            raise UserError(f"{corpus}: missing, so that states of {run} cannot be judged")
-        current[run] = fingerprint(resolved, corpus.read_bytes())
-    return [folder for folder in found if current.get(folder.parent.name) != folder.name]
+        if corpus.exists():  # else it cannot be told
+            current[run] = fingerprint(resolved, corpus.read_bytes())
+    return [
+        folder for folder in found if current.get(folder.parent.name, folder.name) != folder.name
+    ]
 
 
 def size(path: Path) -> int:
@@ -122,5 +123,6 @@ def _is_being_written(path: Path) -> bool:
 
 def _locks(path: Path) -> Iterator[Path]:
     yield path
+    yield path.with_suffix(".lock")  # of a download
     stem = path.name.split(".")[1]
     yield path.with_name(f".{stem}.npy.lock.part")

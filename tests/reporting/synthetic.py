@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from sslpipe.files import write_json, write_sealed, write_text, write_with
+from sslpipe.arrays import write_arrays
+from sslpipe.files import write_json, write_sealed, write_text
 from sslpipe.layout import Layout
 from sslpipe.params import Params, check, resolve
 
@@ -117,19 +118,13 @@ def _write_run(
     write_text(layout.history(name), pd.DataFrame(rows).to_csv(index=False))
     for dataset in params.leaderboard:
         predictions = _predictions(dataset, random, images, classes, skill, params)
-        write_with(
-            layout.predictions(name, dataset),
-            lambda file, arrays=predictions: np.savez_compressed(file, **arrays),
-        )
+        write_arrays(layout.predictions(name, dataset), predictions, compressed=True)
         write_json(layout.metrics(name, dataset), _metrics(predictions, classes, params, report))
         write_sealed(layout.features(name, dataset), _features(random, classes, params, images))
         if name in params.finetune.runs:
             arrays = {key: predictions[key] for key in ("label", "private")}
             arrays["finetune"] = predictions["probe"]
-            write_with(
-                layout.finetune_predictions(name, dataset),
-                lambda file, arrays=arrays: np.savez_compressed(file, **arrays),
-            )
+            write_arrays(layout.finetune_predictions(name, dataset), arrays, compressed=True)
             right = arrays["finetune"] == arrays["label"]
             write_json(
                 layout.finetune_metrics(name, dataset),

@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 from synthetic import content, read, rewrite, write_reports
 
+from sslpipe.arrays import read_arrays, write_arrays
 from sslpipe.errors import UserError
 from sslpipe.files import write_text
 from sslpipe.layout import Layout
@@ -588,11 +589,11 @@ def test_c9_asks_what_single_data_sets_bring(case, thresholds, status, why):
         claims={"C9": thresholds},
     )
     path = made.layout.predictions("two", "lakes")
-    with np.load(path) as arrays:
-        changed = dict(arrays)
+    arrays = read_arrays(path)
+    changed = dict(arrays)
     half = np.arange(len(changed["label"])) % 2 == 0
     changed["probe"] = np.where(half, changed["label"], changed["probe"]).astype(np.int32)
-    np.savez(path, **changed)
+    write_arrays(path, changed)
     claim = made.decide()["C9"]
     assert claim["status"] == status, claim["reason"]
     assert why in claim["reason"]
@@ -740,9 +741,9 @@ def test_a_setting_that_lacks_a_data_set_does_not_count(case):
 def test_runs_that_were_scored_on_other_images_are_refused(case):
     made = case(BY_METHOD)
     path = made.layout.predictions("byol", "sun")
-    with np.load(path) as arrays:
-        changed = {key: values[1:] for key, values in arrays.items()}
-    np.savez(path, **changed)
+    arrays = read_arrays(path)
+    changed = {key: values[1:] for key, values in arrays.items()}
+    write_arrays(path, changed)
     with pytest.raises(UserError, match="sun: byol and simclr were scored on different images"):
         made.decide()
 

@@ -8,10 +8,10 @@ from matplotlib.colors import to_hex
 from sklearn.metrics import confusion_matrix
 from synthetic import RUNS, content, read, rewrite, write_reports
 
-from sslpipe.files import write_with
+from sslpipe.arrays import read_arrays, write_arrays
 from sslpipe.reporting.figures.confusion import confusion_figure, confusion_shares, most_confused
 from sslpipe.reporting.figures.feature_map import feature_map_figure, marks
-from sslpipe.reporting.results import Results, read_arrays
+from sslpipe.reporting.results import Results
 from sslpipe.reporting.scored import Scored
 
 MOCO = ("moco", "moco_seed1", "moco_seed2")
@@ -150,7 +150,7 @@ def test_of_many_classes_the_most_confused_are_shown(tmp_path):
     arrays["probe"] = arrays["label"].copy()
     for a, b in zip(range(0, 20, 2), range(1, 20, 2), strict=True):  # ten pairs, above 9
         arrays["probe"][arrays["label"] == a + 10] = b + 10
-    write_with(path, lambda file: np.savez(file, **arrays))
+    write_arrays(path, arrays)
     panel = confusion_figure(scored(made)).axes[0]
     assert panel.get_title() == "zoo: moco\nthe 20 of 30 classes in the most confused pairs"
     names = [label.get_text() for label in panel.get_yticklabels()]

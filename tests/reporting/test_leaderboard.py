@@ -11,8 +11,8 @@ import pytest
 from scipy import stats
 from synthetic import RUNS, content, read, rewrite, write_reports
 
+from sslpipe.arrays import read_arrays, write_arrays
 from sslpipe.errors import UserError
-from sslpipe.files import write_with
 from sslpipe.reporting.leaderboard import compared, leaderboard, rows_of
 from sslpipe.reporting.leaderboard_text import as_csv, as_markdown
 from sslpipe.reporting.results import Results
@@ -357,9 +357,9 @@ def test_with_one_run_and_one_data_set(tmp_path, run):
 def test_runs_scored_on_different_images_are_refused(tmp_path):
     params, layout = reports(tmp_path, RUNS)
     path = layout.predictions("byol", "zoo")
-    arrays = dict(np.load(path))
+    arrays = read_arrays(path)
     arrays["label"] = arrays["label"][::-1].copy()
-    write_with(path, lambda file: np.savez_compressed(file, **arrays))
+    write_arrays(path, arrays)
     with pytest.raises(UserError, match="zoo: byol and simclr were scored on different images"):
         of(params, layout)
     cell = read(layout.metrics("byol", "zoo"))

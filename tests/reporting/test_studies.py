@@ -7,12 +7,12 @@ import pytest
 from scipy import stats
 from synthetic import content, read, rewrite, write_reports
 
+from sslpipe.arrays import read_arrays, write_arrays
 from sslpipe.errors import UserError
-from sslpipe.files import write_with
 from sslpipe.reporting import statistics
 from sslpipe.reporting.figures.study import study_figure
 from sslpipe.reporting.leaderboard import leaderboard
-from sslpipe.reporting.results import Results, read_arrays
+from sslpipe.reporting.results import Results
 from sslpipe.reporting.studies import studies, study_rows
 from sslpipe.stages import study as stage
 
@@ -287,7 +287,7 @@ def test_runs_scored_on_other_images_are_refused(tmp_path):
     path = made[1].predictions("moco_lr_01", "zoo")
     arrays = read_arrays(path)
     arrays["label"] = arrays["label"][::-1]
-    write_with(path, lambda file: np.savez(file, **arrays))
+    write_arrays(path, arrays)
     with pytest.raises(UserError, match=r"zoo: moco_lr_01 and .* were scored on different images"):
         rows(made)
     path.unlink()

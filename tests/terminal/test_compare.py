@@ -6,8 +6,8 @@ from scipy import stats
 from synthetic import content, read, rewrite, write_reports
 
 from sslpipe import cli
+from sslpipe.arrays import read_arrays, write_arrays
 from sslpipe.errors import UserError
-from sslpipe.files import write_with
 from sslpipe.reporting.leaderboard import compared
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.settings import Setting
@@ -126,9 +126,9 @@ def test_unscored_sets_are_one_line_each(tmp_path, printed):
 def test_different_images_are_refused(tmp_path, capsys):
     runs = {name: {"method": name} for name in ("moco", "byol")}
     params, layout = write_reports(tmp_path, content(runs), images=60)
-    with np.load(layout.predictions("byol", "zoo")) as arrays:
-        other = dict(arrays) | {"label": arrays["label"][::-1]}
-    write_with(layout.predictions("byol", "zoo"), lambda file: np.savez(file, **other))
+    arrays = read_arrays(layout.predictions("byol", "zoo"))
+    other = arrays | {"label": arrays["label"][::-1]}
+    write_arrays(layout.predictions("byol", "zoo"), other)
     with pytest.raises(UserError, match="scored on different images"):
         print_comparison(params, layout, "moco", "byol")
     layout.predictions("byol", "zoo").unlink()
@@ -173,9 +173,9 @@ def test_no_difference_says_how_large_one_would_have_to_be(tmp_path, printed):
 def test_another_verdict_of_k_nn_is_told(tmp_path, printed):
     made = contest(tmp_path, a=0.6, b=0.3)
     path = made[1].predictions("a", "zoo")
-    with np.load(path) as arrays:
-        worse = dict(arrays) | {"knn": np.full_like(arrays["knn"], -1)}
-    write_with(path, lambda file: np.savez(file, **worse))
+    arrays = read_arrays(path)
+    worse = arrays | {"knn": np.full_like(arrays["knn"], -1)}
+    write_arrays(path, worse)
     line = words(said(made, printed, "a", "b"))[0]
     assert "a is better than b" in line and "By k-NN: b is better than a" in line
 

@@ -13,9 +13,12 @@ def settings(*path):
 
 
 def threads_of(wildcards):
-    """`pretrain.threads` of the job's run, or all cores."""
+    """`pretrain.threads` of the job's run; else its share of the cores, where as many jobs run as
+    there are GPUs to use, or all of them."""
     of_run = config["runs"][wildcards.run]
-    return of_run.get("threads", config["pretrain"].get("threads")) or CORES
+    at_once = min(GPUS, workflow.global_resources["gpu"]) if not ELSEWHERE else 1
+    share = CORES // max(1, at_once)
+    return of_run.get("threads", config["pretrain"].get("threads")) or max(1, share)
 
 
 def gpus(wildcards):

@@ -152,7 +152,7 @@ def open_packed(layout: Layout, name: str, *, check: bool = True) -> tuple[np.nd
         images = np.load(path, mmap_mode="c", allow_pickle=False)
     except FileNotFoundError:
         raise UserError(f"{path}: missing; it is made by: sslpipe subset {name}") from None
-    except (ValueError, EOFError, OSError) as error:
+    except Exception as error:  # whatever numpy's parser of a header raises
         raise UserError(f"{path}: malformed ({error}); {again}") from None
     side = images.shape[1] if images.ndim == 4 else 0
     if images.dtype != np.uint8 or images.shape[1:] != (side, side, 3):

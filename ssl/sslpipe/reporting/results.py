@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from sslpipe.arrays import read_arrays
 from sslpipe.errors import UserError
 from sslpipe.files import changed, digest, read_json, read_sealed, sha256
 from sslpipe.layout import Layout
@@ -194,14 +194,3 @@ def read_history(path: Path, expected: str | None = None) -> pd.DataFrame:
             f"{path}: damaged ({error}); delete it and run: sslpipe pretrain {path.stem}"
         ) from None
     return table
-
-
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{path}: damaged ({error}); delete it and run its stage again, or, if git has it: "
-            f"git checkout {path}"
-        ) from None

@@ -6,10 +6,10 @@ And of two random views of some images that were not trained on, for their align
 import numpy as np
 import torch
 
+from sslpipe.arrays import write_arrays
 from sslpipe.data.index import open_packed
 from sslpipe.data.splits import SPLITS
 from sslpipe.evaluation.features import MOST_PAIRED, evenly, extract, two_views
-from sslpipe.files import write_with
 from sslpipe.layout import Layout
 from sslpipe.networks.encoder_file import load_encoder
 from sslpipe.params import Params, resolve
@@ -44,4 +44,4 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
         "views": torch.stack(views).numpy(),
         "classes": np.array(index.classes, dtype=np.str_),
     }
-    write_with(layout.embedding(name, dataset), lambda file: np.savez(file, **arrays))
+    write_arrays(layout.embedding(name, dataset), arrays)

@@ -1,14 +1,12 @@
 """evaluate(run, dataset): frozen features → flat scores, answers image by image, what they look like."""
 
-import zipfile
-import zlib
-
 import numpy as np
 import torch
 
+from sslpipe.arrays import read_arrays, write_arrays
 from sslpipe.errors import UserError
 from sslpipe.evaluation.protocol import evaluate
-from sslpipe.files import write_json, write_sealed, write_with
+from sslpipe.files import write_json, write_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
 from sslpipe.reporting.results import CHECKSUM, checksum
@@ -17,26 +15,21 @@ from sslpipe.stages.inputs import require
 
 def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
     resolved = resolve(params, name)
-    path = require(layout.embedding(name, dataset), f"sslpipe embed {name} {dataset}")
+    made_by = f"sslpipe embed {name} {dataset}"
+    path = require(layout.embedding(name, dataset), made_by)
     if resolved.pretrain.threads:
         torch.set_num_threads(resolved.pretrain.threads)
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            parts = [arrays[key] for key in ("features", "label", "split", "views", "classes")]
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(
-            f"{path}: damaged ({error}); delete it and run: sslpipe embed {name} {dataset}"
-        ) from None
+    arrays = read_arrays(path, made_by)
+    parts = [arrays[key] for key in ("features", "label", "split", "views", "classes")]
     made = layout.metrics(name, dataset)
     try:
         done = evaluate(*parts, params.evaluate)
     except ValueError as error:  # a split without images, more neighbours than training images
         raise UserError(f"{made}: evaluate {name} {dataset}: {error}") from None
     write_sealed(layout.features(name, dataset), done.features, compact=True)
-    write_with(
+    write_arrays(
         layout.predictions(name, dataset),
-        lambda file: np.savez_compressed(
-            file, **{CHECKSUM: checksum(done.scores)}, **done.predictions
-        ),
+        done.predictions | {CHECKSUM: np.array(checksum(done.scores))},
+        compressed=True,
     )
     write_json(made, done.scores)

@@ -3,10 +3,11 @@
 import numpy as np
 import torch
 
+from sslpipe.arrays import write_arrays
 from sslpipe.data.index import open_packed
 from sslpipe.errors import UserError
 from sslpipe.evaluation.finetune import finetune
-from sslpipe.files import write_json, write_with
+from sslpipe.files import write_json
 from sslpipe.layout import Layout
 from sslpipe.networks.encoder_file import load_encoder
 from sslpipe.params import Params, resolve
@@ -58,11 +59,10 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
             autocast=autocast,
             what=what,
         )
-    write_with(
+    write_arrays(
         layout.finetune_predictions(name, dataset),
-        lambda file: np.savez_compressed(
-            file, **{CHECKSUM: checksum(done.scores)}, **done.predictions
-        ),
+        done.predictions | {CHECKSUM: np.array(checksum(done.scores))},
+        compressed=True,
     )
     write_json(layout.finetune_metrics(name, dataset), done.scores)
     public, private = (done.scores[f"finetune_{half}_top1"] for half in ("public", "private"))

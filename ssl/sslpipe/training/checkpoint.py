@@ -60,7 +60,7 @@ class RunState:
         if not self.lead:
             return self
         try:
-            self.lock.acquire(timeout=0)
+            self.lock.acquire(timeout=1)  # someone may look at the lock just now
         except Timeout:
             raise UserError(
                 f"{self.folder}: another process is training this run; wait for it or stop it"
@@ -98,11 +98,14 @@ class RunState:
 
         Raises UserError when all that were saved are damaged.
         """
-        found = self.checkpoints()
+        found, bad = self.checkpoints(), []
         for path in found:
             if reason := _damage(path):
                 say(f"{path}: damaged checkpoint ({reason}); looking for the one before")
+                bad.append(path)
                 continue
+            for damaged in bad if self.lead else ():  # else it would count as one of the last two
+                damaged.unlink(missing_ok=True)
             with self._readable(path):
                 return torch.load(path, map_location=device, weights_only=True)
         if found:

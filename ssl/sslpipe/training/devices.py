@@ -95,7 +95,8 @@ def lease(count: int = 1, *, threads: int | None = None) -> Iterator[list[str]]:
         cores = [f"core-{number}" for number in usable_cores()]
         locks = _acquire(min(threads or len(cores), len(cores)), cores, "cores")
         try:
-            yield []
+            with _kept():
+                yield []
         finally:
             _release(locks)
         return
@@ -103,7 +104,8 @@ def lease(count: int = 1, *, threads: int | None = None) -> Iterator[list[str]]:
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(locks)
     try:
-        yield list(locks)
+        with _kept():
+            yield list(locks)
     finally:
         if before is None:
             del os.environ["CUDA_VISIBLE_DEVICES"]
@@ -141,6 +143,9 @@ def _acquire(count: int, names: list[str], what: str) -> dict[str, IO[bytes]]:
                 except BlockingIOError:
                     lock.close()
                     continue
+                if os.fstat(lock.fileno()).st_nlink == 0:  # removed since it was opened
+                    lock.close()
+                    continue
                 held[name] = lock
                 if len(held) == count:
                     return held
@@ -149,6 +154,17 @@ def _acquire(count: int, names: list[str], what: str) -> dict[str, IO[bytes]]:
             say(f"waiting for {count} of {len(names)} {what}: other jobs hold them")
             waiting = True
         time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    """Whoever cleans /tmp by age (systemd-tmpfiles) leaves a locked folder, and what is in it, alone."""
+    folder = os.open(FOLDER, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _release(locks: dict[str, IO[bytes]]) -> None:

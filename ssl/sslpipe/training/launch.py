@@ -72,7 +72,7 @@ def _explain(run: str, count: int, failed: ChildFailedError, folder: Path) -> No
     # In the order in which they were noticed: those that were stopped because of it come later.
     codes = {rank: failure.exitcode for rank, failure in failed.failures.items()}
     rank = next((rank for rank, code in codes.items() if code != LOST), min(codes))
-    if (code := codes[rank]) == TRY_AGAIN:
+    if (code := codes[rank]) in (TRY_AGAIN, -signal.SIGUSR1):  # the latter before it was listening
         raise Interrupted(signal.SIGUSR1)
     if code - 128 in (signal.SIGTERM, signal.SIGINT):
         raise Interrupted(code - 128)

@@ -33,6 +33,9 @@ GOOD = (
 )
 
 
+MISSED = "missed: it had ended before"
+
+
 def undisturbed(folder: Path) -> Path:
     """A finished experiment that both engines know, for workspaces to be copied from."""
     project = make_project(folder, contact_sheets=["patches"], pretrain=PRETRAIN)
@@ -53,7 +56,7 @@ def inject(work: Workspace, engine: Engine, stage: Stage, kind: str, chance: ran
     """One fault, and what it takes until all is as before."""
     fault = KINDS[kind]
     began = time.monotonic()
-    work.disturbed = [stage]
+    work.disturbed, work.damaged, work.struck = [stage], set(), True
     said = [fault(work, engine, stage, chance)]
     repairs: list[str] = []
     outcome = "not as before"
@@ -71,7 +74,10 @@ def inject(work: Workspace, engine: Engine, stage: Stage, kind: str, chance: ran
             if command.startswith("kill "):
                 time.sleep(3)
     different = work.differences()
-    if code == 0 and different:  # damage that nothing has read yet
+    wrong = [text for text in different if text.split()[0] not in work.damaged]
+    if code == 0 and wrong:
+        outcome = "wrong result accepted"
+    elif code == 0 and different:  # damage that nothing has read yet
         _, words = work.run("sslpipe doctor --data")
         said.append(words)
         for command in named_repairs(words):
@@ -80,11 +86,15 @@ def inject(work: Workspace, engine: Engine, stage: Stage, kind: str, chance: ran
         code, words = work.run(engine.command(work.disturbed))
         said.append(words)
         different = work.differences()
-    if code == 0 and not different:
+    if outcome != "not as before":
+        pass
+    elif code == 0 and not different:
         found_by_doctor = any(command.startswith("(doctor)") for command in repairs)
         outcome = GOOD[2] if found_by_doctor else GOOD[1] if repairs else GOOD[0]
     trouble = "; ".join(different) if different else ("" if code == 0 else f"exit code {code}")
-    if "TRACEBACK" in said[0]:
+    if not work.struck and outcome in GOOD:
+        outcome = MISSED
+    if any("TRACEBACK" in words for words in said):
         outcome, trouble = "traceback", trouble or "a traceback"
     row = {
         "engine": engine.name, "stage": stage.kind, "job": stage.name, "kind": kind,
@@ -176,12 +186,12 @@ def main() -> int:
                 sep=" | ",
                 flush=True,
             )
-            if row["outcome"] not in GOOD:
+            if row["outcome"] not in (*GOOD, MISSED):
                 bad += 1
                 for words in said:
                     print("    " + "\n    ".join(words.splitlines()[-25:]), flush=True)
             work.restore()
-    print(f"{len(todo)} faults, {bad} not as before")
+    print(f"{len(todo)} faults, {bad} not as before", flush=True)
     return 1 if bad else 0
 
 

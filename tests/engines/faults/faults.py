@@ -51,7 +51,8 @@ def killed(
             lambda: _stage_of(process, stage) is not None or process.poll() is not None, 60
         )
         if started and process.poll() is None:
-            time.sleep(chance.random() * SECONDS.get(stage.kind, 2.0))
+            time.sleep(chance.random() * SECONDS.get(stage.kind, 0.8))
+        work.struck = process.poll() is None and _stage_of(process, stage) is not None
         with contextlib.suppress(ProcessLookupError):
             if group:
                 os.killpg(process.pid, number)
@@ -107,9 +108,8 @@ def _in_a_worse_place(work, engine, stage, worse) -> str:
     folder = (work.folder / stage.outs[-1]).parent
     with worse(folder):
         code, said = work.run(engine.command([stage]))
-    if code == 0:
-        said += "\nNOT DISTURBED"
-    elif re.search(r'File ".*/sslpipe/', said):
+    work.struck = code != 0
+    if re.search(r'File ".*/sslpipe/', said):
         said += "\nTRACEBACK"
     return said
 
@@ -157,7 +157,8 @@ def clock(ahead: bool) -> Callable[[Workspace, Engine, Stage, random.Random], st
         when = time.time() + (DAY if ahead else -DAY)
         for out in stage.outs:
             os.utime(work.folder / out, (when, when))
-        return work.run(engine.command([stage]))[1]
+        work.disturbed += readers(work, stage.outs[0])[:1]
+        return work.run(engine.command(work.disturbed))[1]
 
     return fault
 
@@ -174,6 +175,7 @@ def damaged(
     def fault(work: Workspace, engine: Engine, stage: Stage, chance: random.Random) -> str:
         path = work.folder / chance.choice([out for out in stage.outs if readers(work, out)])
         damage(path, how, silently, chance)
+        work.damaged = {str(path.relative_to(work.folder))}
         reader = chance.choice(readers(work, str(path.relative_to(work.folder))))
         _forget(work, reader)
         work.disturbed.append(reader)
@@ -210,6 +212,7 @@ def checkpoint(how: str) -> Callable[[Workspace, Engine, Stage, random.Random], 
         wait_until(lambda: len(found()) == 2 or process.poll() is not None)
         process.send_signal(signal.SIGTERM)
         process.communicate()
+        work.struck = len(found()) > 0
         both = chance.random() < 0.5
         for path in found() if both else found()[-1:]:
             damage(path, how, False, chance)
@@ -227,8 +230,10 @@ def dirty_cache(work: Workspace, engine: Engine, stage: Stage, chance: random.Ra
     md5 = hashlib.md5(path.read_bytes()).hexdigest()
     entry = work.folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
     path.unlink()
-    if entry.exists():
+    work.struck = entry.exists()
+    if work.struck:
         damage(entry, "flipped", chance.random() < 0.5, chance)
+        work.damaged = {str(path.relative_to(work.folder))}
     return work.run(engine.command([stage]))[1]
 
 

@@ -5,7 +5,7 @@ import csv
 import sys
 from pathlib import Path
 
-from campaign import GOOD, KINDS
+from campaign import GOOD, KINDS, MISSED
 from tabulate import tabulate
 
 HEADINGS = ("no repair", "repair named", "doctor named it", "not as before")
@@ -38,4 +38,6 @@ if __name__ == "__main__":
     found = [
         row for name in sys.argv[1:] for row in csv.DictReader(Path(name).read_text().splitlines())
     ]
-    print(f"{len(found)} faults\n\n{table(found)}")
+    struck = [row for row in found if row["outcome"] != MISSED]
+    missed = len(found) - len(struck)
+    print(f"{len(struck)} faults; {missed} more came when the stage had ended\n\n{table(struck)}")

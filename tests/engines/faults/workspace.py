@@ -13,10 +13,16 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from sslpipe.errors import UserError
+from sslpipe.files import read_sealed
+
 # In a process of its own: DVC changes global state when it is used as a library.
 LIST_STAGES = """
 import json
 from pathlib import Path
+
+from sslpipe.errors import UserError
+from sslpipe.files import read_sealed
 from dvc.repo import Repo
 
 repo = Repo(".")
@@ -64,7 +70,9 @@ class Workspace:
         self.gold, self.folder, self.environment = gold, folder, environment
         shutil.copytree(gold, folder, symlinks=True)
         self.stages = self._stages()
-        self.disturbed: list[Stage] = []
+        self.disturbed: list[Stage] = []  # what has to be made again
+        self.damaged: set[str] = set()  # files whose contents were changed
+        self.struck = True  # whether the fault hit anything
 
     def start(self, command: str, **options) -> subprocess.Popen:
         """In a process group of its own, its output in a pipe."""
@@ -95,6 +103,8 @@ class Workspace:
         for name in self.made():
             if not (self.folder / name).exists():
                 found.append(f"{name} is missing")
+            elif not sealed(self.folder / name):
+                found.append(f"{name} has no fitting checksum")
             elif name in shown and Path(name).suffix in AS_TEXT and self._trained_again():
                 pass  # the times of a training that ran again, as text or as a picture
             elif content(self.folder / name) != content(self.gold / name):
@@ -136,6 +146,17 @@ class Workspace:
         (line,) = [li for li in done.stdout.splitlines() if li.startswith("RESULT")]
         listed = json.loads(line.removeprefix("RESULT"))
         return [Stage(s["name"], s["command"], tuple(s["outs"]), tuple(s["deps"])) for s in listed]
+
+
+def sealed(path: Path) -> bool:
+    """Whether a file's own checksum fits, which `content` leaves out; True where there is none."""
+    if path.suffix != ".json" or "sha256" not in path.read_text(errors="replace"):
+        return True
+    try:
+        read_sealed(path)
+    except UserError:
+        return False
+    return True
 
 
 def same_bytes(path: Path, other: Path) -> bool:

@@ -10,9 +10,10 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
+from sslpipe.arrays import read_arrays
 from sslpipe.reporting.figures.layout import cut, label_distances, panels, say_only
 from sslpipe.reporting.figures.style import look
-from sslpipe.reporting.results import Results, read_arrays
+from sslpipe.reporting.results import Results
 from sslpipe.reporting.scored import Scored
 
 MOST = 25  # classes that are all shown
