@@ -89,7 +89,7 @@ def test_a_training_of_a_run_that_is_trained_is_refused(layout, holder):
 def test_other_stages_wait_for_their_like(layout, holder, capsys):
     process = holder("embed", "moco", "zoo")
     os.kill(process.pid, signal.SIGSTOP)  # it holds its lock all the same
-    ended = subprocess.Popen(["sh", "-c", f"sleep 0.5; kill -9 {process.pid}"])
+    ended = subprocess.Popen(["sh", "-c", f"sleep 2; kill -9 {process.pid}"])
     with jobs.running(layout, "embed", ("moco", "zoo")):
         assert process.wait(timeout=10) == -signal.SIGKILL
     ended.wait()

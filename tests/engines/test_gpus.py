@@ -1,6 +1,7 @@
 """Trainings side by side on two devices, under both engines: each has one of its own."""
 
 import json
+import re
 import time
 from collections import defaultdict
 from datetime import datetime
@@ -29,6 +30,30 @@ def project(tmp_path):
         neighbour_strips=[],
         finetune={"runs": []},
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("devices", "resources", "threads", "gpu"),
+    [
+        ("fakeA,fakeB", "--resources gpu=2", "4", "1"),  # side by side
+        ("fakeA,fakeB", "", "4", "1"),
+        ("fakeA,fakeB", "--resources gpu=1", "8", "1"),
+        ("fakeA,fakeB", "--resources gpu=0", "8", "0"),  # on the CPU, one at a time
+        ("", "", "8", "1"),
+    ],
+)
+def test_trainings_share_the_cores_beside_gpus_and_take_all_without(
+    devices, resources, threads, gpu, project
+):
+    """`threads: 0`, the default: as many as there are."""
+    project.edit("pretrain.threads", 0)
+    target = "data/runs/simclr/encoder.safetensors"
+    said = project.run(
+        f"snakemake --dry-run --cores 8 {resources} -- {target}", SSLPIPE_DEVICES=devices
+    ).stdout
+    job = said[said.index("rule pretrain:") :].partition("\n\n")[0]
+    assert f"threads: {threads}\n" in job
+    assert re.search(rf"\bgpu={gpu}\b", job)
 
 
 def test_eight_runs_of_snakemake_never_share_a_device(project):

@@ -16,7 +16,7 @@ def threads_of(wildcards):
     """`pretrain.threads` of the job's run; else its share of the cores, where as many jobs run as
     there are GPUs to use, or all of them."""
     of_run = config["runs"][wildcards.run]
-    at_once = min(GPUS, workflow.global_resources["gpu"]) if not ELSEWHERE else 1
+    at_once = 1 if ELSEWHERE else min(GPUS, GPU_LIMIT or GPUS)
     share = CORES // max(1, at_once)
     return of_run.get("threads", config["pretrain"].get("threads")) or max(1, share)
 
