@@ -1,7 +1,10 @@
 """Reading every file that stages have made, to tell those that are not as they were written."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from functools import partial
+
+import yaml
 
 from sslpipe.arrays import read_arrays
 from sslpipe.data import raw
@@ -30,11 +33,27 @@ def damaged(params: Params, layout: Layout, *, data: bool) -> Iterator[str]:
     checks += [partial(read_sealed, path) for path in sealed if path.exists()]
     if data:
         checks += _checks_of_data(params, layout)
+    if data:
+        yield from _damaged_copies(layout.root)
     for check in progress(checks, what="doctor", unit="files") if data else checks:
         try:
             check()
         except UserError as error:
             yield str(error)
+
+
+def _damaged_copies(root: Path) -> Iterator[str]:
+    """Of DVC's cache, which DVC itself trusts unseen: it would give them back, and push them."""
+    lock = root / "dvc.lock"
+    stages = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.exists() else {}
+    outs = [out for stage in stages.values() for out in stage.get("outs", [])]
+    for out in outs:
+        entry = root / ".dvc/cache/files/md5" / out["md5"][:2] / out["md5"][2:]
+        if not entry.is_file():
+            continue
+        with entry.open("rb") as file:
+            if hashlib.file_digest(file, "md5").hexdigest() != out["md5"]:
+                yield f"{entry}: DVC's copy of {out['path']} is damaged; delete it, then: dvc commit"
 
 
 def _checks_of_data(params: Params, layout: Layout) -> Iterator[Callable[[], object]]:

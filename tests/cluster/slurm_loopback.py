@@ -73,12 +73,17 @@ srun sslpipe pretrain {run}
 class Experiment:
     """A project folder whose commands speak to the cluster."""
 
-    def __init__(self, folder: Path, slurm: Slurm, *, full: bool) -> None:
+    def __init__(
+        self, folder: Path, slurm: Slurm, *, full: bool, epochs: int | None = None
+    ) -> None:
         self.folder, self.slurm = folder, slurm
         make_project(folder, **SMALL)
         if full:
             shutil.copy(ROOT / "params.yaml", folder / "params.yaml")
         self.params = yaml.safe_load((folder / "params.yaml").read_text())
+        if epochs:
+            self.params["pretrain"]["epochs"] = self.params["finetune"]["epochs"] = epochs
+            (folder / "params.yaml").write_text(yaml.safe_dump(self.params, sort_keys=False))
         self.run = next(n for n, run in self.params["runs"].items() if run["method"] != "random")
         path = f"{Path(sys.executable).parent}{os.pathsep}{slurm.environment['PATH']}"
         # One thread in all parts of a training, so that it is the same in every place.
@@ -259,6 +264,7 @@ def install() -> str | None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--full", action="store_true", help="the experiment of params.yaml")
+    parser.add_argument("--epochs", type=int, help="of its trainings, instead of params.yaml's")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="work there, and leave it")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the daemons are stopped
@@ -269,7 +275,9 @@ def main() -> int:
         folder = options.keep or Path(temporary)
         with Slurm(folder / "cluster") as slurm:
             print(slurm.run("scontrol --version"), "with 2 nodes of 2 pretended GPUs", flush=True)
-            experiment = Experiment(folder / "project", slurm, full=options.full)
+            experiment = Experiment(
+                folder / "project", slurm, full=options.full, epochs=options.epochs
+            )
             started = time.monotonic()
             with drained(slurm, "b"):
                 job = run_experiment(experiment)

@@ -1,5 +1,6 @@
 """`sslpipe doctor`, `status` and `clean`: each trouble is found and named with its fix."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -142,6 +143,21 @@ def test_damaged_data_is_found_when_it_is_asked_for(project, lines):
     (trouble,) = verify.damaged(params, layout, data=True)
     assert f"{path}: damaged" in trouble
     assert list(verify.damaged(params, layout, data=False)) == []
+
+
+def test_a_damaged_copy_in_dvcs_cache_is_found(project):
+    params, layout = project
+    content = b"as it should be"
+    md5 = hashlib.md5(content).hexdigest()
+    entry = Path(".dvc/cache/files/md5") / md5[:2] / md5[2:]
+    entry.parent.mkdir(parents=True)
+    entry.write_bytes(content)
+    outs = [{"path": "data/raw/x.tar", "hash": "md5", "md5": md5}]
+    Path("dvc.lock").write_text(yaml.safe_dump({"stages": {"download@x": {"outs": outs}}}))
+    assert list(verify.damaged(params, layout, data=True)) == []
+    entry.write_bytes(b"as it is")
+    (trouble,) = verify.damaged(params, layout, data=True)
+    assert trouble.startswith(f"{entry}: DVC's copy of data/raw/x.tar is damaged")
 
 
 def test_status_shows_who_is_at_it_how_far_and_for_how_long(project, printed):
