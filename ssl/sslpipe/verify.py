@@ -45,8 +45,10 @@ def damaged(params: Params, layout: Layout, *, data: bool) -> Iterator[str]:
 
 def _damaged_copies(root: Path) -> Iterator[str]:
     """Of DVC's cache, which DVC itself trusts unseen: it would give them back, and push them."""
-    lock = root / "dvc.lock"
-    stages = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.exists() else {}
+    try:
+        stages = (yaml.safe_load((root / "dvc.lock").read_text()) or {}).get("stages", {})
+    except (OSError, yaml.YAMLError):  # nothing is recorded, or not so that anybody could read it
+        return
     outs = [out for stage in stages.values() for out in stage.get("outs", [])]
     for out in outs:
         entry = root / ".dvc/cache/files/md5" / out["md5"][:2] / out["md5"][2:]
