@@ -215,6 +215,8 @@ def named_repairs(said: str) -> list[str]:
             match := re.search(r"stop it.*: (kill \d+)", line)
         ):
             found.append(match[1])
+        elif match := re.search(r"has older modification time .* than input (\S+) \(", line):
+            found.append(f"touch {match[1]}")
         elif "--unlock" in line:
             found.append("snakemake --unlock --cores 1")
     return list(dict.fromkeys(found))
