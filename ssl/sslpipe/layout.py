@@ -33,6 +33,12 @@ class Layout:
     def encoder(self, run: str) -> Path:
         return self.root / "data/runs" / run / "encoder.safetensors"
 
+    def package(self) -> Path:
+        return self.root / "ssl/sslpipe"
+
+    def code(self, stage: str) -> Path:
+        return self.root / "data/code" / f"{stage}.json"
+
     def embedding(self, run: str, dataset: str) -> Path:
         return self.root / "data/embeddings" / run / f"{dataset}.npz"
 

@@ -87,9 +87,9 @@ def both(root):
 def test_same_outputs(both):
     dvc, snakemake = both
     assert dvc.keys() == snakemake.keys()
-    # 2 × (download, subset, describe), contact sheet, corpus, 8 × pretrain, 16 × 2 cells, 4 × finetune,
-    # 2 × neighbours, 3 × study, leaderboard, figures, claims, page
-    assert len(dvc) == 61
+    # 2 × (download, subset, describe), contact sheet, corpus, 4 × code, 8 × pretrain, 16 × 2 cells,
+    # 4 × finetune, 2 × neighbours, 3 × study, leaderboard, figures, claims, page
+    assert len(dvc) == 65
 
 
 def test_same_commands(both):

@@ -16,9 +16,27 @@ from sslpipe.cli import STAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "ssl/sslpipe"
-DECLARED = {
+STAGES_OF_DVC = {
     name: stage.get("do", stage)
     for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items()
+}
+CODE_STAGE = "code_of_"
+
+
+def with_code(stage: dict) -> dict:
+    """With the modules in the place of the file that stands for them."""
+    deps = []
+    for dep in stage["deps"]:
+        path = Path(dep)
+        stands_for_code = path.parent == Path("data/code")
+        deps += STAGES_OF_DVC[f"{CODE_STAGE}{path.stem}"]["deps"] if stands_for_code else [dep]
+    return stage | {"deps": deps}
+
+
+DECLARED = {
+    name: with_code(stage)
+    for name, stage in STAGES_OF_DVC.items()
+    if not name.startswith(CODE_STAGE)
 }
 
 # Where files lie, how they are written, what is said meanwhile, how params.yaml is read (what it says

@@ -367,7 +367,7 @@ def test_the_stage_writes_the_same_bytes_twice(project):
         "finetune_best_lr", "finetune_best_on_edge", "finetune_epochs",
     ]  # fmt: skip
     with np.load(path) as arrays:
-        assert set(arrays) == {"label", "private", "finetune", "scores_sha256"}
+        assert set(arrays) == {"label", "private", "finetune", "scores_sha256", "sha256"}
         assert arrays["label"].tolist() == project.index.all_labels[20:].tolist()
 
 

@@ -1,10 +1,6 @@
 def code(*paths):
     """The package's files that a stage's numbers depend on, as input files."""
-    found = []
-    for path in map(Path("ssl/sslpipe").joinpath, paths):
-        inside = sorted(p for p in path.rglob("*.*") if "__pycache__" not in p.parts)
-        found += inside if path.is_dir() else [path]
-    return list(map(str, found))
+    return list(map(str, code_files(Path("ssl/sslpipe"), *paths)))
 
 
 def settings(*path):

@@ -1,12 +1,6 @@
 rule embed:
     input:
-        code(
-            "stages/embed.py",
-            "data/index.py",
-            "networks",
-            "evaluation/features.py",
-            "views",
-        ),
+        "data/code/embed.json",
         "data/runs/{run}/encoder.safetensors",
         "data/packed/{dataset}.npy",
         "data/packed/{dataset}.csv",
@@ -27,17 +21,7 @@ rule embed:
 
 rule evaluate:
     input:
-        code(
-            "stages/evaluate.py",
-            "schema/evaluation.py",
-            "evaluation/features.py",
-            "evaluation/few_labels.py",
-            "evaluation/knn.py",
-            "evaluation/probe.py",
-            "evaluation/protocol.py",
-            "evaluation/scores.py",
-            "evaluation/structure.py",
-        ),
+        "data/code/evaluate.json",
         "data/embeddings/{run}/{dataset}.npz",
     output:
         "reports/metrics/{dataset}/{run}.json",
@@ -59,18 +43,7 @@ rule evaluate:
 
 rule finetune:
     input:
-        code(
-            "stages/finetune.py",
-            "schema/evaluation.py",
-            "data/index.py",
-            "seeds.py",
-            "training/precision.py",
-            "networks",
-            "views",
-            "evaluation/features.py",
-            "evaluation/finetune.py",
-            "evaluation/scores.py",
-        ),
+        "data/code/finetune.json",
         "data/runs/{run}/encoder.safetensors",
         "data/packed/{dataset}.npy",
         "data/packed/{dataset}.csv",

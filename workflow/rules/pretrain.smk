@@ -1,20 +1,24 @@
+# What the stages with many jobs depend on instead of a dozen modules each: an engine would look at
+# every one of them for every job.
+rule code:
+    input:
+        lambda wildcards: code(*CODE[wildcards.stage]),
+    output:
+        "data/code/{stage}.json",
+    log:
+        "logs/code/{stage}.log",
+    benchmark:
+        "logs/benchmark/code/{stage}.tsv"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    shell:
+        "sslpipe code {wildcards.stage} 2>&1 | tee {log}"
+
+
 rule pretrain:
     input:
-        code(
-            "stages/pretrain.py",
-            "schema/training.py",
-            "data/index.py",
-            "data/corpus.py",
-            "evaluation/features.py",
-            "evaluation/knn.py",
-            "evaluation/probe.py",
-            "evaluation/scores.py",
-            "networks",
-            "views",
-            "methods",
-            "training",
-            "seeds.py",
-        ),
+        "data/code/pretrain.json",
         lambda wildcards: f"data/corpora/{config['runs'][wildcards.run]['corpus']}.json",
     output:
         "data/runs/{run}/encoder.safetensors",

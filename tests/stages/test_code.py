@@ -1,0 +1,50 @@
+"""The file that stands for a stage's code changes with every module that it stands for."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sslpipe.errors import UserError
+from sslpipe.files import read_sealed
+from sslpipe.layout import Layout
+from sslpipe.stages import code
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def layout(tmp_path):
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "ssl/sslpipe", tmp_path / "ssl/sslpipe", ignore=ignored)
+    return Layout(tmp_path)
+
+
+@pytest.mark.parametrize("stage", code.CODE)
+def test_it_has_the_hash_of_every_module(stage, layout):
+    code.run(None, layout, stage)
+    files = read_sealed(layout.code(stage))["files"]
+    assert f"ssl/sslpipe/stages/{stage}.py" in files
+    for path, digest in files.items():
+        assert digest == hashlib.sha256((layout.root / path).read_bytes()).hexdigest()
+
+
+def test_a_new_module_in_a_folder_counts_and_what_python_caches_does_not(layout):
+    code.run(None, layout, "pretrain")
+    before = layout.code("pretrain").read_bytes()
+    cache = layout.package() / "methods/__pycache__"
+    cache.mkdir()
+    (cache / "moco.cpython-311.pyc").write_bytes(b"x")
+    code.run(None, layout, "pretrain")
+    assert layout.code("pretrain").read_bytes() == before
+    (layout.package() / "methods/new.py").write_text("")
+    code.run(None, layout, "pretrain")
+    added = json.loads(layout.code("pretrain").read_text())["files"].keys()
+    assert added - json.loads(before)["files"].keys() == {"ssl/sslpipe/methods/new.py"}
+
+
+def test_a_stage_without_such_a_file_is_refused(layout):
+    with pytest.raises(UserError, match="corpus: no stage whose code has a file; there are: pre"):
+        code.run(None, layout, "corpus")
