@@ -22,7 +22,7 @@ STAGES = {
     "describe": (["dataset"], "write a page on a data set: classes, sizes, unreadable images"),
     "contact_sheet": (["dataset"], "draw some train images of a data set"),
     "corpus": (["corpus"], "list the training images of a pretraining corpus"),
-    "code": (["stage"], "hash the modules that a stage's numbers come from"),
+    "code": (["topic"], "hash the modules that a stage's numbers come from"),
     "pretrain": (["run"], "train a run's encoder, from its last checkpoint if there is one"),
     "embed": (["run", "dataset"], "compute a run's frozen features of a data set"),
     "evaluate": (["run", "dataset"], "score a run on a data set: k-NN and a grid of probes"),

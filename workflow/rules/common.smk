@@ -5,7 +5,11 @@ def code(*paths):
 
 def settings(*path):
     """What stands in params.yaml at `path`; a change of exactly this makes the rule run again."""
-    return lookup(within=config, dpath="/".join(path))
+
+    def found(wildcards):
+        return reduce(lambda place, key: place[key.format(**wildcards)], path, config)
+
+    return found
 
 
 def threads_of(wildcards):

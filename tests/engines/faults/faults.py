@@ -4,6 +4,7 @@ Each takes (workspace, engine, stage, random) and returns what the interrupted o
 """
 
 import contextlib
+import hashlib
 import os
 import random
 import re
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import yaml
 from workspace import Stage, Workspace, wait_until
 
 DAY = 86_400
@@ -51,7 +53,7 @@ def killed(
             lambda: _stage_of(process, stage) is not None or process.poll() is not None, 60
         )
         if started and process.poll() is None:
-            time.sleep(chance.random() * SECONDS.get(stage.kind, 0.8))
+            time.sleep(chance.random() * 0.8 * _seconds(work, stage))
         work.struck = process.poll() is None and _stage_of(process, stage) is not None
         with contextlib.suppress(ProcessLookupError):
             if group:
@@ -68,8 +70,12 @@ def killed(
     return fault
 
 
-# About how long each stage works after its start, on two cores.
-SECONDS = {"pretrain": 8.0, "subset": 3.0, "finetune": 6.0, "embed": 4.0, "evaluate": 5.0}
+def _seconds(work: Workspace, stage: Stage) -> float:
+    """How long the stage took in the undisturbed experiment, by Snakemake's `benchmark:`."""
+    rule, *names = stage.command.split()[1:]
+    path = work.folder / "logs/benchmark" / "/".join(filter(None, (rule, "_".join(names))))
+    header, values = path.with_name(f"{path.name}.tsv").read_text().splitlines()[:2]
+    return float(dict(zip(header.split("\t"), values.split("\t"), strict=True))["s"])
 
 
 def _stage_of(process: subprocess.Popen, stage: Stage) -> psutil.Process | None:
@@ -96,7 +102,14 @@ def both_engines(work: Workspace, engine: Engine, stage: Stage, chance: random.R
 
 def full_disk(work: Workspace, engine: Engine, stage: Stage, chance: random.Random) -> str:
     """The folder that the stage writes into has room for a part of it only."""
-    return _in_a_worse_place(work, engine, stage, lambda folder: _tiny_disk(folder, chance))
+    folder = (work.folder / stage.outs[-1]).parent
+    sizes = [
+        path.stat().st_size for out in stage.outs if (path := work.folder / out).parent == folder
+    ]
+    needed = sum(-(-size // PAGE) for size in sizes)
+    return _in_a_worse_place(
+        work, engine, stage, lambda _: _tiny_disk(folder, chance.randrange(needed))
+    )
 
 
 def read_only(work: Workspace, engine: Engine, stage: Stage, chance: random.Random) -> str:
@@ -114,12 +127,24 @@ def _in_a_worse_place(work, engine, stage, worse) -> str:
     return said
 
 
+PAGE = 4096
+
+
 @contextmanager
-def _tiny_disk(folder: Path, chance: random.Random) -> Iterator[None]:
-    held = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    room = held + 4096 * len(list(folder.rglob("*"))) + 8192 + chance.randrange(8192)
-    with _mounted(folder, "-t", "tmpfs", "-o", f"size={room}", "tmpfs"):
+def _tiny_disk(folder: Path, pages: int) -> Iterator[None]:
+    """The folder with what it holds, and room for so many pages more. What is new in it gets lost."""
+    before = shutil.copytree(folder, folder.with_name(f".{folder.name}.before"))
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], check=True)
+    try:
+        shutil.copytree(before, folder, dirs_exist_ok=True)
+        (folder / ".ballast").write_bytes(b"x")  # a size of 0 would mean any size
+        disk = os.statvfs(folder)
+        size = (disk.f_blocks - disk.f_bfree) * disk.f_frsize + pages * PAGE
+        subprocess.run(["mount", "-o", f"remount,size={size}", folder], check=True)
         yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+        shutil.rmtree(before)
 
 
 @contextmanager
@@ -131,19 +156,6 @@ def _write_protected(folder: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", folder], check=True)
-
-
-@contextmanager
-def _mounted(folder: Path, *options: str) -> Iterator[None]:
-    """A file system over a folder, with what the folder holds; what is new in it is kept."""
-    before = shutil.copytree(folder, folder.with_name(f".{folder.name}.before"))
-    subprocess.run(["mount", *options, folder], check=True)
-    try:
-        shutil.copytree(before, folder, dirs_exist_ok=True)
-        yield
-    finally:
-        subprocess.run(["umount", folder], check=True)
-        shutil.rmtree(before)
 
 
 def can_mount() -> bool:
@@ -223,12 +235,9 @@ def checkpoint(how: str) -> Callable[[Workspace, Engine, Stage, random.Random], 
 
 def dirty_cache(work: Workspace, engine: Engine, stage: Stage, chance: random.Random) -> str:
     """DVC's cache holds a damaged copy of what the stage made, and the file itself is gone."""
-    import hashlib
-
     cached = [out for out in stage.outs if out.startswith("data/")]
     path = work.folder / chance.choice(cached)
-    md5 = hashlib.md5(path.read_bytes()).hexdigest()
-    entry = work.folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+    entry = _cached(work, path)
     path.unlink()
     work.struck = entry.exists()
     if work.struck:
@@ -238,8 +247,22 @@ def dirty_cache(work: Workspace, engine: Engine, stage: Stage, chance: random.Ra
 
 
 def _forget(work: Workspace, stage: Stage) -> None:
+    """As if the stage had never run: DVC would else take its files from the cache."""
     for out in stage.outs:
-        (work.folder / out).unlink(missing_ok=True)
+        path = work.folder / out
+        if path.exists():
+            _cached(work, path).unlink(missing_ok=True)
+            path.unlink()
+    lock = work.folder / "dvc.lock"
+    recorded = yaml.safe_load(lock.read_text())
+    recorded["stages"].pop(stage.name, None)
+    lock.write_text(yaml.safe_dump(recorded, sort_keys=False))
+
+
+def _cached(work: Workspace, path: Path) -> Path:
+    """Where DVC keeps its copy of a file."""
+    md5 = hashlib.md5(path.read_bytes()).hexdigest()
+    return work.folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
 
 
 PROCESS = {

@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import faults
-from campaign import GOOD, inject
+from campaign import GOOD, MISSED, inject
 from faults import Engine
 from workspace import Workspace
 
@@ -46,7 +46,11 @@ def test_the_next_run_ends_as_an_undisturbed_one(engine, name, kind, work):
         pytest.skip("only root may mount a small disk")
     (stage,) = [stage for stage in work.stages if stage.name == name]
     try:
-        row = inject(work, Engine(engine), stage, kind, random.Random(0))
+        for seed in range(1, 5):
+            row = inject(work, Engine(engine), stage, kind, random.Random(seed))
+            if row["outcome"] != MISSED:
+                break
+            work.restore()
         assert row["outcome"] in GOOD, (row.pop("trouble"), "\n".join(row.pop("said")))
     finally:
         work.restore()
