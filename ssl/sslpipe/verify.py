@@ -16,6 +16,7 @@ from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import progress
 from sslpipe.reporting.results import Results
+from sslpipe.stages.code import CODE
 
 
 def damaged(params: Params, layout: Layout, *, data: bool) -> Iterator[str]:
@@ -29,7 +30,7 @@ def damaged(params: Params, layout: Layout, *, data: bool) -> Iterator[str]:
             "finetune_predictions", "dataset_facts",
         )
     ]  # fmt: skip
-    sealed = [layout.corpus(name) for name in params.corpora]
+    sealed = [layout.corpus(name) for name in params.corpora] + [layout.code(name) for name in CODE]
     sealed += [layout.leaderboard("json"), layout.claims("json")]
     checks += [partial(read_sealed, path) for path in sealed if path.exists()]
     if data:

@@ -67,7 +67,9 @@ class Workspace:
     """A copy of a finished experiment, put back to what it was after each fault."""
 
     def __init__(self, gold: Path, folder: Path, environment: dict[str, str]) -> None:
-        self.gold, self.folder, self.environment = gold, folder, environment
+        self.gold, self.folder = gold, folder
+        # As in a pipe: messages in one line each, whatever terminal this runs in.
+        self.environment = {k: v for k, v in environment.items() if k != "COLUMNS"}
         shutil.copytree(gold, folder, symlinks=True)
         self.stages = self._stages()
         self.disturbed: list[Stage] = []  # what has to be made again
