@@ -1,12 +1,16 @@
 import errno
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import sslpipe
 from sslpipe import cli
 from sslpipe.errors import Interrupted
 
+ROOT = Path(__file__).resolve().parents[1]
 COMMAND = [sys.executable, "-c", "import sys; from sslpipe.cli import main; sys.exit(main())"]
 
 
@@ -48,3 +52,12 @@ def test_other_failures_of_files_are_bugs(monkeypatch):
     monkeypatch.setattr(cli, "_check", fail)
     with pytest.raises(FileNotFoundError):
         cli.main(["check"])
+
+
+def test_a_copy_of_the_project_runs_its_own_code(tmp_path):
+    shutil.copytree(ROOT / "ssl", tmp_path / "ssl", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "ssl/sslpipe/__init__.py").write_text('__version__ = "of the copy"\n')
+    command = [Path(sys.executable).with_name("sslpipe"), "--version"]
+    for folder, version in ((tmp_path, "of the copy"), (tmp_path / "ssl", sslpipe.__version__)):
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+        assert done.stdout == f"{version}\n"

@@ -46,6 +46,8 @@ HEAVY = ("subset", "pretrain", "embed", "evaluate", "finetune", "export")
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a sub-command. Returns 0, 1 for a user's mistake, 128 + n after signal n."""
+    if arguments is None:
+        _use_the_projects_code()
     options = _parser().parse_args(arguments)
     if getattr(options, "stage", None) not in HEAVY:
         # The report's matrix products are small and many: threads wait for one another longer than
@@ -75,6 +77,22 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _use_the_projects_code() -> None:
+    """Go on with the package of the project in this folder, where another one is installed.
+
+    So it is in a copy of the project, such as DVC's queue works in: the engines look at the copy's
+    code, and record that it made the results.
+    """
+    own = Path("ssl").resolve()
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if (own / "sslpipe/cli.py").exists() and own not in (
+        Path(sslpipe.__file__).resolve().parents[1],
+        Path(paths[0]),
+    ):
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(own), *filter(None, paths)])
+        os.execv(sys.executable, [sys.executable, "-m", "sslpipe", *sys.argv[1:]])
 
 
 def _parser() -> argparse.ArgumentParser:
