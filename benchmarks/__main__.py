@@ -19,7 +19,17 @@ from .table import Row, device_label, four_digits, read, slug, stamp, summary, w
 
 # By name; each is a module with a function `run(device, threads)` that yields the rows of a case at a
 # time, and a tuple PACKAGES of the distributions whose versions matter to it.
-BENCHMARKS = ("training", "views", "probe", "knn", "packing", "data", "kernels", "report")
+BENCHMARKS = (
+    "training",
+    "views",
+    "probe",
+    "knn",
+    "packing",
+    "data",
+    "kernels",
+    "report",
+    "engines",
+)
 RESULTS = Path(__file__).parent / "results"
 
 
