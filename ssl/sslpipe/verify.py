@@ -1,12 +1,9 @@
 """Reading every file that stages have made, to tell those that are not as they were written."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
-import yaml
-
+from sslpipe import recorded
 from sslpipe.arrays import read_arrays
 from sslpipe.data import raw
 from sslpipe.data.index import open_packed
@@ -36,28 +33,13 @@ def damaged(params: Params, layout: Layout, *, data: bool) -> Iterator[str]:
     if data:
         checks += _checks_of_data(params, layout)
     if data:
-        yield from _damaged_copies(layout.root)
+        yield from recorded.damaged_copies(layout.root)
+        yield from recorded.changed_reports(layout.root)
     for check in progress(checks, what="doctor", unit="files") if data else checks:
         try:
             check()
         except UserError as error:
             yield str(error)
-
-
-def _damaged_copies(root: Path) -> Iterator[str]:
-    """Of DVC's cache, which DVC itself trusts unseen: it would give them back, and push them."""
-    try:
-        stages = (yaml.safe_load((root / "dvc.lock").read_text()) or {}).get("stages", {})
-    except (OSError, yaml.YAMLError):  # nothing is recorded, or not so that anybody could read it
-        return
-    outs = [out for stage in stages.values() for out in stage.get("outs", [])]
-    for out in outs:
-        entry = root / ".dvc/cache/files/md5" / out["md5"][:2] / out["md5"][2:]
-        if not entry.is_file():
-            continue
-        with entry.open("rb") as file:
-            if hashlib.file_digest(file, "md5").hexdigest() != out["md5"]:
-                yield f"{entry}: DVC's copy of {out['path']} is damaged; delete it, then: dvc commit"
 
 
 def _checks_of_data(params: Params, layout: Layout) -> Iterator[Callable[[], object]]:

@@ -160,6 +160,32 @@ def test_a_damaged_copy_in_dvcs_cache_is_found(project):
     assert trouble.startswith(f"{entry}: DVC's copy of data/raw/x.tar is damaged")
 
 
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ([], True),
+        ([{"changed outs": {"reports/studies/method.md": "modified"}}], True),
+        ([{"changed deps": {"reports/metrics": "modified"}}], False),  # it will be made again
+        (["changed command"], False),
+    ],
+)
+def test_a_page_that_changed_for_no_reason_is_found(changes, found, project, monkeypatch):
+    params, layout = project
+    page = Path("reports/studies/method.md")
+    page.parent.mkdir(exist_ok=True)
+    page.write_text("as it is")
+    outs = [{"path": str(page), "md5": hashlib.md5(b"as it should be").hexdigest()}]
+    stage = {"cmd": "sslpipe study method", "outs": outs}
+    Path("dvc.lock").write_text(yaml.safe_dump({"stages": {"study@method": stage}}))
+    monkeypatch.setattr(sync, "dvc_changes", lambda: {"study@method": changes} if changes else {})
+    troubles = list(verify.damaged(params, layout, data=True))
+    assert [f"{page}: changed" in text and text.endswith(stage["cmd"]) for text in troubles] == (
+        [True] if found else []
+    )
+    page.write_text("as it should be")
+    assert list(verify.damaged(params, layout, data=True)) == []
+
+
 def test_status_shows_who_is_at_it_how_far_and_for_how_long(project, printed):
     job = jobs.Job(
         "pretrain", ("moco",), 1, "elsewhere", ("snakemake", 7), time.time() - 600, time.time(),

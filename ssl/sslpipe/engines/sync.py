@@ -5,11 +5,13 @@ they were made: after an edit of params.yaml, or with half a run done, either wo
 So each direction is taken only when the other engine vouches for the whole experiment.
 """
 
+import json
 import subprocess
 import sys
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sslpipe.errors import UserError
 
@@ -82,6 +84,11 @@ def snakemake_state() -> SnakemakeState:
 
 def dvc_is_clean() -> bool:
     return _call("dvc", "status", "--quiet").returncode == 0
+
+
+def dvc_changes() -> dict[str, list[Any]]:
+    """What `dvc status` tells of each stage that has changed."""
+    return json.loads(run("dvc", "status", "--json"))
 
 
 def run(engine: str, *arguments: str) -> str:
