@@ -36,7 +36,9 @@ from sslpipe.training.precision import NAMES, autocast_dtype, device_name, devic
 def run(params: Params, layout: Layout, name: str) -> None:
     """Train (or, for method `random`, only initialise) the encoder of run `name`."""
     resolved = resolve(params, name)
-    corpus = require(layout.corpus(resolved.corpus), f"sslpipe corpus {resolved.corpus}")
+    make_corpus = f"sslpipe corpus {resolved.corpus}"
+    corpus = require(layout.corpus(resolved.corpus), make_corpus)
+    read_sealed(corpus, make_corpus)  # without training too: the report has its hash
     if resolved.pretrain.threads:
         torch.set_num_threads(resolved.pretrain.threads)
     watched = [
