@@ -27,9 +27,13 @@ def damaged(params: Params, layout: Layout, *, data: bool) -> Iterator[str]:
             "finetune_predictions", "dataset_facts",
         )
     ]  # fmt: skip
-    sealed = [layout.corpus(name) for name in params.corpora] + [layout.code(name) for name in CODE]
-    sealed += [layout.leaderboard("json"), layout.claims("json")]
-    checks += [partial(read_sealed, path) for path in sealed if path.exists()]
+    sealed = {layout.corpus(name): f"sslpipe corpus {name}" for name in params.corpora}
+    sealed |= {layout.code(stage): f"sslpipe code {stage}" for stage in CODE}
+    sealed |= {
+        layout.leaderboard("json"): "sslpipe leaderboard",
+        layout.claims("json"): "sslpipe claims",
+    }
+    checks += [partial(read_sealed, path, again) for path, again in sealed.items() if path.exists()]
     if data:
         checks += _checks_of_data(params, layout)
     if data:
