@@ -1,7 +1,7 @@
-"""What an engine takes to find that nothing is to be done, in the study of presets/study.yaml.
+"""What an engine takes to tell what is to be done, in the study of presets/study.yaml.
 
-Once with nothing made yet, as in a fresh clone, and once with every file there and recorded; the files
-are made up, as neither engine looks into what it takes to be unchanged.
+Once with nothing made and nothing recorded, and once with every file there and recorded, so that there
+is nothing to do; the files are made up, as neither engine looks into what it takes to be unchanged.
 """
 
 import json
@@ -41,24 +41,28 @@ def run(device: torch.device, threads: int) -> Iterator[list[Row]]:
         answer = tell(folder, sys.executable, "-c", LIST_OUTS)
         (line,) = [li for li in answer.splitlines() if li.startswith("RESULT")]
         outs = json.loads(line.removeprefix("RESULT"))
-        yield measured(folder, f"study.yaml, {len(outs)} stages, nothing made")
+        yield measured(folder, f"study.yaml, {len(outs)} stages, nothing made", finished=False)
         for path in map(Path, chain.from_iterable(outs)):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(str(path))
         tell(folder, "dvc", "commit", "--force", "--quiet")
         tell(folder, "snakemake", "--touch", "--forceall", "--cores", "1", "--quiet")
-        yield measured(folder, f"study.yaml, {len(outs)} stages, all made")
+        yield measured(folder, f"study.yaml, {len(outs)} stages, all made", finished=True)
 
 
-def measured(folder: Path, case: str) -> list[Row]:
-    """In turns, the quickest of each."""
+def measured(folder: Path, case: str, *, finished: bool) -> list[Row]:
+    """In turns, the quickest of each. finished: nothing may be left to do."""
     commands = (("snakemake", "--dry-run", "--quiet"), ("dvc", "status", "--quiet"))
     seconds: dict[tuple[str, ...], float] = {}
     for _ in range(ROUNDS):
         for command in commands:
+            # dvc status --quiet ends with 1 where something is to be done
+            codes = (0,) if finished or command[0] == "snakemake" else (1,)
             started = time.perf_counter()
-            tell(folder, *command, codes=(0, 1))  # dvc status: 1 where something is to be done
+            said = tell(folder, *command, codes=codes)
             taken = time.perf_counter() - started
+            if finished and command[0] == "snakemake" and "Nothing to be done" not in said:
+                raise RuntimeError(f"{case}: jobs are left")
             seconds[command] = min(taken, seconds.get(command, taken))
     return [Row(case, " ".join(command[:2]), value, "s") for command, value in seconds.items()]
 
@@ -66,8 +70,9 @@ def measured(folder: Path, case: str) -> list[Row]:
 def tell(folder: Path, *command: str, codes: tuple[int, ...] = (0,)) -> str:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        command, cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True
-    )
+        command, cwd=folder, env=os.environ | {"PATH": path}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
     if done.returncode not in codes:
-        raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
+        raise RuntimeError(f"{' '.join(command)}: {done.stdout}")
     return done.stdout

@@ -22,6 +22,7 @@ STAGES = {
     "describe": (["dataset"], "write a page on a data set: classes, sizes, unreadable images"),
     "contact_sheet": (["dataset"], "draw some train images of a data set"),
     "corpus": (["corpus"], "list the training images of a pretraining corpus"),
+    # its argument is a stage; that name is taken below
     "code": (["topic"], "hash the modules that a stage's numbers come from"),
     "pretrain": (["run"], "train a run's encoder, from its last checkpoint if there is one"),
     "embed": (["run", "dataset"], "compute a run's frozen features of a data set"),
@@ -85,14 +86,16 @@ def _use_the_projects_code() -> None:
     So it is in a copy of the project, such as DVC's queue works in: the engines look at the copy's
     code, and record that it made the results.
     """
-    own = Path("ssl").resolve()
-    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if (own / "sslpipe/cli.py").exists() and own not in (
-        Path(sslpipe.__file__).resolve().parents[1],
-        Path(paths[0]),
-    ):
-        os.environ["PYTHONPATH"] = os.pathsep.join([str(own), *filter(None, paths)])
-        os.execv(sys.executable, [sys.executable, "-m", "sslpipe", *sys.argv[1:]])
+    if not (Layout().package() / "cli.py").exists():
+        return
+    own = Layout().package().resolve().parent
+    used = Path(sslpipe.__file__).resolve().parents[1]
+    if own == used or os.environ.get("SSLPIPE_CODE") == str(own):  # tried, and not found there
+        return
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(own), before]))
+    os.environ["SSLPIPE_CODE"] = str(own)
+    os.execv(sys.executable, [sys.executable, "-m", "sslpipe", *sys.argv[1:]])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -165,6 +168,7 @@ def _parser() -> argparse.ArgumentParser:
 def _stage(options: argparse.Namespace) -> None:
     from sslpipe.jobs import running
     from sslpipe.params import load
+    from sslpipe.stages.code import CODE, check_code
 
     if options.stage == "pretrain":
         # Between two steps a training answers by itself; before, it just ends (Snakemake's shell
@@ -178,6 +182,8 @@ def _stage(options: argparse.Namespace) -> None:
     names = tuple(getattr(options, argument) for argument in options.arguments)
     with running(Layout(), options.stage, names):
         stage = importlib.import_module(f"sslpipe.stages.{options.stage}")
+        if options.stage in CODE:
+            check_code(Layout(), options.stage)
         stage.run(params, Layout(), *names)
 
 

@@ -367,7 +367,7 @@ def _list(names: Iterable[Any]) -> str:
     return ", ".join(dict.fromkeys(map(str, names)))
 
 
-class _UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+class _UniqueKeys(yaml.SafeLoader):
     """SafeLoader keeps the last of two equal keys without a word; a params file must not."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:

@@ -227,14 +227,15 @@ def test_a_damaged_embedding_and_encoder_are_named(project):
 def test_a_damaged_corpus_is_refused_by_a_run_without_training_too(project):
     """Whose report would name it by its hash."""
     path = project.folder / "data/corpora/base.json"
-    whole = path.read_text()
-    path.write_text(whole.replace('"images"', '"imagez"', 1))
     encoder = project.folder / "data/runs/raw_pixels/encoder.safetensors"
-    before = encoder.read_bytes()
-    for run in ("raw_pixels", "simclr"):
-        done = project.run(f"sslpipe pretrain {run}", check=False)
-        assert done.returncode == 1
-        assert "corpora/base.json: not as its stage wrote it" in done.stderr
-        assert "delete it and run: sslpipe corpus base" in done.stderr
-    assert encoder.read_bytes() == before
-    path.write_text(whole)
+    whole, before = path.read_text(), encoder.read_bytes()
+    path.write_text(whole.replace('"images"', '"imagez"', 1))
+    try:
+        for run in ("raw_pixels", "simclr"):
+            done = project.run(f"sslpipe pretrain {run}", check=False)
+            assert done.returncode == 1
+            assert "corpora/base.json: not as its stage wrote it" in done.stderr
+            assert "delete it and run: sslpipe corpus base" in done.stderr
+        assert encoder.read_bytes() == before
+    finally:
+        path.write_text(whole)

@@ -37,12 +37,35 @@ def test_a_new_module_in_a_folder_counts_and_what_python_caches_does_not(layout)
     cache = layout.package() / "methods/__pycache__"
     cache.mkdir()
     (cache / "moco.cpython-311.pyc").write_bytes(b"x")
+    for left in (".DS_Store", "moco.py.part", ".ipynb_checkpoints/moco.py"):
+        path = layout.package() / "methods" / left
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    (layout.package() / "methods/.#moco.py").symlink_to("nobody@nowhere.1")
     code.run(None, layout, "pretrain")
     assert layout.code("pretrain").read_bytes() == before
     (layout.package() / "methods/new.py").write_text("")
     code.run(None, layout, "pretrain")
     added = json.loads(layout.code("pretrain").read_text())["files"].keys()
     assert added - json.loads(before)["files"].keys() == {"ssl/sslpipe/methods/new.py"}
+
+
+def test_other_code_than_the_file_says_is_refused(layout):
+    code.check_code(layout, "embed")  # by hand, without any engine
+    code.run(None, layout, "embed")
+    code.check_code(layout, "embed")
+    module = layout.package() / "data/index.py"
+    before = module.read_text()
+    module.write_text(f"{before}# changed\n")
+    with pytest.raises(UserError, match=r"embed.json: the code has changed.*: sslpipe code embed$"):
+        code.check_code(layout, "embed")
+    module.write_text(before)
+    code.check_code(layout, "embed")
+    layout.code("embed").write_text(
+        layout.code("embed").read_text().replace("data/index", "data/Index")
+    )
+    with pytest.raises(UserError, match=r"not as its stage wrote it.*run: sslpipe code embed$"):
+        code.check_code(layout, "embed")
 
 
 def test_a_stage_without_such_a_file_is_refused(layout):

@@ -175,14 +175,30 @@ def test_a_page_that_changed_for_no_reason_is_found(changes, found, project, mon
     page.parent.mkdir(exist_ok=True)
     page.write_text("as it is")
     outs = [{"path": str(page), "md5": hashlib.md5(b"as it should be").hexdigest()}]
+    # whose own checksums fit
+    sealed = [str(Layout().pretrain_report("moco")), str(Layout().history("moco"))]
+    outs += [{"path": path, "md5": "another training's"} for path in sealed]
     stage = {"cmd": "sslpipe study method", "outs": outs}
     Path("dvc.lock").write_text(yaml.safe_dump({"stages": {"study@method": stage}}))
     monkeypatch.setattr(sync, "dvc_changes", lambda: {"study@method": changes} if changes else {})
+    monkeypatch.setattr(sync, "dvc_stages", lambda: {"study@method"})
     troubles = list(verify.damaged(params, layout, data=True))
     assert [f"{page}: changed" in text and text.endswith(stage["cmd"]) for text in troubles] == (
         [True] if found else []
     )
+    monkeypatch.setattr(sync, "dvc_stages", lambda: {"page"})  # there is no such study any more
+    assert list(verify.damaged(params, layout, data=True)) == []
     page.write_text("as it should be")
+    monkeypatch.setattr(sync, "dvc_stages", lambda: {"study@method"})
+    assert list(verify.damaged(params, layout, data=True)) == []
+
+
+@pytest.mark.parametrize(
+    "lock", [b"\xff", b"", b"schema: '2.0'\n", b"stages:\n", b"stages: {a: {outs: }}\n", b"- 1\n"]
+)
+def test_a_lock_that_records_nothing_is_no_trouble(lock, project):
+    params, layout = project
+    Path("dvc.lock").write_bytes(lock)
     assert list(verify.damaged(params, layout, data=True)) == []
 
 

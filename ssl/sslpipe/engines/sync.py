@@ -91,6 +91,11 @@ def dvc_changes() -> dict[str, list[Any]]:
     return json.loads(run("dvc", "status", "--json"))
 
 
+def dvc_stages() -> set[str]:
+    """The names of all stages, as dvc.lock has them."""
+    return set(run("dvc", "stage", "list", "--name-only").split())
+
+
 def run(engine: str, *arguments: str) -> str:
     """The engine's standard output. Raises UserError with the end of what it said on failure."""
     done = _call(engine, *arguments)

@@ -126,7 +126,7 @@ def plan(stages: list[Stage], count: int, chance: random.Random) -> list[tuple[s
         for name, same in by_kind.items():
             if kind in faults.CHECKPOINT and name != "pretrain":
                 continue
-            if kind in faults.CONTENT:  # git compares what nothing reads again
+            if kind in faults.CONTENT:  # the doctor compares what nothing reads again
                 same = [s for s in same if any(o.reads(out) for o in stages for out in s.outs)]
             if not same or (kind in faults.CACHE and not same[0].outs[0].startswith("data/")):
                 continue

@@ -73,7 +73,7 @@ def killed(
 def _seconds(work: Workspace, stage: Stage) -> float:
     """How long the stage took in the undisturbed experiment, by Snakemake's `benchmark:`."""
     rule, *names = stage.command.split()[1:]
-    path = work.folder / "logs/benchmark" / "/".join(filter(None, (rule, "_".join(names))))
+    path = work.gold / "logs/benchmark" / "/".join(filter(None, (rule, "_".join(names))))
     header, values = path.with_name(f"{path.name}.tsv").read_text().splitlines()[:2]
     return float(dict(zip(header.split("\t"), values.split("\t"), strict=True))["s"])
 
