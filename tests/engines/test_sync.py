@@ -1,8 +1,13 @@
 """One engine runs, the other believes it; and neither is made to believe what was not done."""
 
 import json
+from pathlib import Path
 
 import pytest
+import yaml
+
+from sslpipe import recorded
+from sslpipe.engines import sync
 
 MOCO_ONLY = {
     "data/runs/moco/encoder.safetensors",
