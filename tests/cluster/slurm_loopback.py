@@ -267,6 +267,8 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, help="of its trainings, instead of params.yaml's")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="work there, and leave it")
     options = parser.parse_args()
+    if options.epochs is not None and options.epochs < 2:
+        parser.error("--epochs: at least 2, as a training is signalled after its first one")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the daemons are stopped
     if reason := install():
         print(f"slurm_loopback: {reason}", file=sys.stderr)
