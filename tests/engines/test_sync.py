@@ -37,6 +37,20 @@ def assert_a_change_of_moco_concerns_moco_only(project):
     project.edit("methods.moco.lr", 0.001)
 
 
+# First, as the other tests change the experiment that `synced_project` copies.
+def test_dvc_tells_what_has_changed_and_what_not(synced_project, tmp_path, monkeypatch):
+    project = synced_project.copy(tmp_path / "project")
+    monkeypatch.chdir(project.folder)
+    assert sync.dvc_changes() == {}
+    assert sync.dvc_stages() == set(yaml.safe_load(Path("dvc.lock").read_text())["stages"])
+    assert list(recorded.changed_reports(Path())) == []
+    page = Path("reports/data/patches.md")
+    page.write_text(page.read_text() + "x")
+    assert sync.dvc_changes()["describe@patches"] == [{"changed outs": {str(page): "modified"}}]
+    (trouble,) = recorded.changed_reports(Path())
+    assert trouble.startswith(f"{page}: changed") and trouble.endswith(": sslpipe describe patches")
+
+
 def test_snakemake_then_dvc(snakemake_project):
     project = snakemake_project
     assert "nothing to do" not in project.first.stdout
@@ -115,16 +129,3 @@ def test_half_an_experiment_is_not_vouched_for(snakemake_project, target):
         assert "neither engine" in refused.stderr
     finally:
         path.write_bytes(kept)
-
-
-def test_dvc_tells_what_has_changed_and_what_not(synced_project, tmp_path, monkeypatch):
-    project = synced_project.copy(tmp_path / "project")
-    monkeypatch.chdir(project.folder)
-    assert sync.dvc_changes() == {}
-    assert sync.dvc_stages() == set(yaml.safe_load(Path("dvc.lock").read_text())["stages"])
-    assert list(recorded.changed_reports(Path())) == []
-    page = Path("reports/data/patches.md")
-    page.write_text(page.read_text() + "x")
-    assert sync.dvc_changes()["describe@patches"] == [{"changed outs": {str(page): "modified"}}]
-    (trouble,) = recorded.changed_reports(Path())
-    assert trouble.startswith(f"{page}: changed") and trouble.endswith(": sslpipe describe patches")
