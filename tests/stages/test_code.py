@@ -18,8 +18,9 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def layout(tmp_path):
     ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "ssl/sslpipe", tmp_path / "ssl/sslpipe", ignore=ignored)
-    return Layout(tmp_path)
+    root = tmp_path / ".dvc/tmp/exps/copy"  # hidden is what lies below the package, not above it
+    shutil.copytree(ROOT / "ssl/sslpipe", root / "ssl/sslpipe", ignore=ignored)
+    return Layout(root)
 
 
 @pytest.mark.parametrize("stage", code.CODE)

@@ -94,11 +94,12 @@ def code_files(package: Path, *paths: str) -> list[Path]:
     """The files at `paths` in `package`, and in the folders among them, as they lie there."""
     found = []
     for path in map(package.joinpath, paths):
-        found += sorted(filter(_is_code, path.rglob("*"))) if path.is_dir() else [path]
+        inside = (p for p in path.rglob("*") if p.is_file() and _is_code(p.relative_to(package)))
+        found += sorted(inside) if path.is_dir() else [path]
     return found
 
 
 def _is_code(path: Path) -> bool:
-    """Not what Python, editors and systems leave beside it."""
+    """Not what Python, editors and systems leave beside it. path: below the package."""
     hidden = any(part.startswith(".") or part == "__pycache__" for part in path.parts)
-    return path.is_file() and not hidden and path.suffix != ".part"
+    return not hidden and path.suffix != ".part"
