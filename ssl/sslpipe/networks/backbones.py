@@ -6,6 +6,7 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sslpipe.networks.small_map_conv import SmallMapConv2d
 from sslpipe.networks.split_batchnorm import SplitBatchNorm2d
 
 
@@ -40,4 +41,7 @@ def build_backbone(name: str, *, stem: str = "imagenet", bn_groups: int = 1) -> 
         network.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
         nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
         network.maxpool = nn.Identity()
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):  # torchvision takes no other kind as an argument
+            module.__class__ = SmallMapConv2d
     return network

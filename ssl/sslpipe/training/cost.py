@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sslpipe.methods.method import Method, Step
 from sslpipe.networks.ranks import alone
+from sslpipe.networks.small_map_conv import SmallMapConv2d
 from sslpipe.networks.split_batchnorm import SplitBatchNorm2d
 
 # Numbers kept for each trained weight beside the weight itself and its gradient.
@@ -45,6 +46,8 @@ def cost_of(method: Method, optimizer: str, images: int, sides: list[int]) -> Co
     for module in method.modules():
         if isinstance(module, SplitBatchNorm2d):
             module.groups = 1  # costs the same, and is counted in a fraction of the time
+        if isinstance(module, SmallMapConv2d):
+            module.largest_map = 0  # a convolution counts the same on every device
     saved: dict[int, Tensor] = {}  # by storage; the tensor keeps it alive, and so its number unique
 
     def keep(tensor: Tensor) -> Tensor:

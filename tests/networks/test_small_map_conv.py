@@ -1,0 +1,112 @@
+import pytest
+import torch
+import torchvision
+from torch import nn
+from torch.nn import functional as F
+
+from sslpipe.networks import small_map_conv
+from sslpipe.networks.backbones import build_backbone
+from sslpipe.networks.small_map_conv import SmallMapConv2d
+
+# kernel, stride, padding, sides of the input: those of residual networks, then others.
+GEOMETRIES = [
+    (3, 1, 1, (1, 1)),
+    (3, 1, 1, (2, 2)),
+    (3, 1, 1, (3, 3)),
+    (3, 2, 1, (2, 2)),
+    (3, 2, 1, (3, 3)),
+    (3, 2, 1, (5, 5)),
+    (1, 1, 0, (3, 3)),
+    (1, 2, 0, (3, 3)),
+    (1, 2, 0, (4, 4)),
+    (7, 2, 3, (4, 4)),
+    (5, 3, 2, (7, 4)),
+    (2, 2, 0, (4, 6)),
+    (3, 1, 1, (1, 4)),
+]
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding", "sides"), GEOMETRIES)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_gradients_are_those_of_autograd(kernel, stride, padding, sides, layout, monkeypatch):
+    torch.manual_seed(0)
+    conv = SmallMapConv2d(6, 5, kernel, stride, padding, bias=False).to(memory_format=layout)
+    images = torch.randn(4, 6, *sides).to(memory_format=layout).requires_grad_()
+    used = []
+    by_products = small_map_conv._weight_gradient
+    monkeypatch.setattr(
+        small_map_conv, "_weight_gradient", lambda *given: used.append(1) or by_products(*given)
+    )
+
+    output = conv(images)
+    upstream = torch.randn_like(output)
+    output.backward(upstream)
+
+    expected = F.conv2d(images, conv.weight, stride=stride, padding=padding)
+    for_images, for_weight = torch.autograd.grad(expected, (images, conv.weight), upstream)
+    torch.testing.assert_close(output, expected)
+    torch.testing.assert_close(images.grad, for_images)
+    torch.testing.assert_close(conv.weight.grad, for_weight)
+    assert used
+
+
+def test_gradients_of_a_whole_network_at_32_pixels():
+    """In double precision no small map is recognised, so the usual kernels give what to expect."""
+    torch.manual_seed(0)
+    network = build_backbone("resnet18")
+    images, upstream = torch.randn(8, 3, 32, 32), torch.randn(8, 512)
+    network(images).backward(upstream)
+    got = [parameter.grad.double() for parameter in network.parameters()]
+
+    network.zero_grad()
+    network.double()(images.double()).backward(upstream.double())
+    for found, parameter in zip(got, network.parameters(), strict=True):
+        scale = parameter.grad.abs().max()
+        assert (found - parameter.grad).abs().max() < 1e-3 * scale
+
+
+@pytest.mark.parametrize(
+    ("images", "autocast"),
+    [
+        (torch.randn(4, 6, 4, 4), False),  # a larger map
+        (torch.randn(4, 6, 2, 2).double(), False),
+        (torch.randn(4, 6, 2, 2), True),
+        (torch.randn(4, 6, 2, 2, device="meta"), False),
+    ],
+)
+def test_elsewhere_it_is_an_ordinary_convolution(images, autocast, monkeypatch):
+    def fail(*given):
+        raise AssertionError("the weights' gradient was made by hand")
+
+    monkeypatch.setattr(small_map_conv, "_weight_gradient", fail)
+    conv = SmallMapConv2d(6, 5, 3, padding=1, bias=False, device=images.device, dtype=images.dtype)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        output = conv(images)
+    output.sum().backward()
+    assert conv.weight.grad.shape == conv.weight.shape
+
+
+def test_a_frozen_convolution_passes_the_gradient_on():
+    conv = SmallMapConv2d(6, 5, 3, padding=1, bias=False).requires_grad_(False)
+    images = torch.randn(4, 6, 2, 2, requires_grad=True)
+    conv(images).sum().backward()
+    assert conv.weight.grad is None
+    expected = F.conv2d(images, conv.weight, padding=1).sum()
+    torch.testing.assert_close(images.grad, torch.autograd.grad(expected, images)[0])
+
+
+@pytest.mark.parametrize("options", [{"bias": True}, {"groups": 2}, {"dilation": 2}])
+def test_options_that_the_products_lack_are_heeded(options):
+    torch.manual_seed(0)
+    conv = SmallMapConv2d(4, 6, 3, padding=1, **({"bias": False} | options))
+    usual = nn.Conv2d(4, 6, 3, padding=1, **({"bias": False} | options))
+    usual.load_state_dict(conv.state_dict())
+    images = torch.randn(2, 4, 3, 3)
+    torch.testing.assert_close(conv(images), usual(images))
+
+
+def test_every_convolution_of_a_backbone_has_it():
+    network = build_backbone("wide_resnet50_2")
+    kinds = [type(module) for module in network.modules() if isinstance(module, nn.Conv2d)]
+    theirs = torchvision.models.wide_resnet50_2().modules()
+    assert kinds == [SmallMapConv2d] * sum(isinstance(module, nn.Conv2d) for module in theirs)
