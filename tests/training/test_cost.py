@@ -93,6 +93,20 @@ def test_peak_flops_is_a_rate():
     assert 1e8 < peak < 1e16
 
 
+def test_peak_flops_is_that_of_the_faster_of_product_and_convolution(monkeypatch):
+    calls = []
+    seconds = iter([2.0, 0.5])
+    monkeypatch.setattr(
+        cost, "_shortest", lambda work, rounds, device: calls.append(work()) or next(seconds)
+    )
+    peak = peak_flops(CPU, None)
+    product, convolved = calls
+    assert product.shape == (1024, 1024)
+    images, channels, rows, columns = convolved.shape
+    flops = 2 * images * channels * rows * columns * channels * 9
+    assert peak == max(2 * 1024**3 / 2.0, flops / 0.5)
+
+
 def test_a_batch_that_cannot_fit_is_refused_before_it_is_tried(monkeypatch):
     run = make_run("simclr", batch_size=4096)
     needs = Cost(flops=1, weights=2 * memory.GIB, activations=90 * memory.GIB)

@@ -52,10 +52,14 @@ def sync() -> str:
                 f"snakemake --touch left jobs: {_few(after.pending or after.unrecorded)}"
             )
         return "Snakemake now knows what DVC has made."
-    missing = snakemake.pending or snakemake.unrecorded
+    if not snakemake.pending:
+        raise UserError(
+            f"neither engine has made {_few(snakemake.unrecorded)}, so neither can vouch for it: "
+            "delete it and run snakemake, or run dvc repro"
+        )
     raise UserError(
         "neither engine has the whole experiment up to date, so there is nothing to tell the "
-        f"other: run snakemake or dvc repro first (Snakemake would make {_few(missing)})"
+        f"other: run snakemake or dvc repro first (Snakemake would make {_few(snakemake.pending)})"
     )
 
 

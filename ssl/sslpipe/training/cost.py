@@ -3,13 +3,14 @@
 import copy
 import itertools
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from sslpipe.methods.method import Method, Step
@@ -90,23 +91,37 @@ def _bytes(tensors: Iterable[Tensor]) -> int:
 
 
 def peak_flops(device: torch.device, dtype: torch.dtype | None) -> float:
-    """Floating-point operations a second of a large matrix product in `dtype` (None: float32, on a GPU
-    TF32, which is what convolutions take) on `device`: the yardstick of MFU, measured rather than
-    taken from a data sheet."""
+    """Floating-point operations a second that `device` reaches in `dtype` (None: float32, on a GPU
+    TF32, which is what convolutions take): the yardstick of MFU, measured rather than taken from a
+    data sheet. Of a large matrix product; on a CPU of a convolution if that is faster, for its two
+    libraries are not equally good on every processor."""
     side, rounds = (8192, 10) if device.type == "cuda" else (1024, 5)
     a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
-    best = float("inf")
     before = torch.get_float32_matmul_precision()
     tf32 = device.type == "cuda" and torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    peak = 2 * side**3 / _shortest(lambda: a @ b, rounds, device)
+    torch.set_float32_matmul_precision(before)
+    if device.type == "cpu":
+        images, channels, size = 32, 128, 16
+        x = torch.randn(images, channels, size + 2, size + 2, dtype=dtype)
+        weight = torch.randn(channels, channels, 3, 3, dtype=dtype)
+        x, weight = (t.to(memory_format=torch.channels_last) for t in (x, weight))
+        flops = 2 * images * (channels * 3 * size) ** 2
+        peak = max(peak, flops / _shortest(lambda: F.conv2d(x, weight), rounds, device))
+    return peak
+
+
+def _shortest(work: Callable[[], object], rounds: int, device: torch.device) -> float:
+    """Seconds of the quickest of some calls."""
+    best = float("inf")
     for _ in range(rounds):
         wait_for(device)
         start = time.perf_counter()
-        a @ b
+        work()
         wait_for(device)
         best = min(best, time.perf_counter() - start)
-    torch.set_float32_matmul_precision(before)
-    return 2 * side**3 / best
+    return best
 
 
 def wait_for(device: torch.device) -> None:
