@@ -8,6 +8,7 @@ import yaml
 
 from sslpipe import recorded
 from sslpipe.engines import sync
+from sslpipe.errors import UserError
 
 MOCO_ONLY = {
     "data/runs/moco/encoder.safetensors",
@@ -129,3 +130,14 @@ def test_half_an_experiment_is_not_vouched_for(snakemake_project, target):
         assert "neither engine" in refused.stderr
     finally:
         path.write_bytes(kept)
+
+
+def test_what_neither_engine_made_is_named_with_the_way_out(monkeypatch):
+    """A stage run by hand: Snakemake has nothing to do, but cannot say how the file was made."""
+    by_hand = sync.SnakemakeState(pending=[], unrecorded=["data/code/evaluate.json"])
+    monkeypatch.setattr(sync, "snakemake_state", lambda: by_hand)
+    monkeypatch.setattr(sync, "dvc_is_clean", lambda: False)
+    with pytest.raises(UserError) as refused:
+        sync.sync()
+    assert "neither engine has made data/code/evaluate.json" in str(refused.value)
+    assert "delete it and run snakemake" in str(refused.value)
