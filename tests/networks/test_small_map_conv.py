@@ -28,25 +28,39 @@ GEOMETRIES = [
 
 @pytest.mark.parametrize(("kernel", "stride", "padding", "sides"), GEOMETRIES)
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_gradients_are_those_of_autograd(kernel, stride, padding, sides, layout, monkeypatch):
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_values_and_gradients_are_those_of_autograd(
+    kernel, stride, padding, sides, layout, precision, monkeypatch
+):
     torch.manual_seed(0)
     conv = SmallMapConv2d(6, 5, kernel, stride, padding, bias=False).to(memory_format=layout)
     images = torch.randn(4, 6, *sides).to(memory_format=layout).requires_grad_()
     used = []
-    by_products = small_map_conv._weight_gradient
-    monkeypatch.setattr(
-        small_map_conv, "_weight_gradient", lambda *given: used.append(1) or by_products(*given)
-    )
+    for name in ("_weight_gradient", "_as_matrix"):
+        original = getattr(small_map_conv, name)
+        noted = lambda *given, name=name, call=original: used.append(name) or call(*given)  # noqa: E731
+        monkeypatch.setattr(small_map_conv, name, noted)
 
-    output = conv(images)
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+        output = conv(images)
     upstream = torch.randn_like(output)
     output.backward(upstream)
 
-    expected = F.conv2d(images, conv.weight, stride=stride, padding=padding)
-    for_images, for_weight = torch.autograd.grad(expected, (images, conv.weight), upstream)
-    torch.testing.assert_close(output, expected)
-    torch.testing.assert_close(images.grad, for_images)
-    torch.testing.assert_close(conv.weight.grad, for_weight)
+    assert output.dtype == precision
+    assert images.grad.dtype == conv.weight.grad.dtype == torch.float32
+    # In double precision from the operands that the kernel was given: only its own rounding is left.
+    operands = [of.detach().to(precision).double().requires_grad_() for of in (images, conv.weight)]
+    expected = F.conv2d(*operands, stride=stride, padding=padding)
+    for_images, for_weight = torch.autograd.grad(expected, operands, upstream.double())
+    # A rounding of bf16 is 0.4 % at most of what is rounded, which may be a part of a sum.
+    close = (
+        {"rtol": 1e-5, "atol": 1e-5} if precision == torch.float32 else {"rtol": 0.01, "atol": 0.06}
+    )
+    torch.testing.assert_close(output.double(), expected, **close)
+    torch.testing.assert_close(images.grad.double(), for_images, **close)
+    torch.testing.assert_close(conv.weight.grad.double(), for_weight, **close)
+    one_product = images.shape[2:].numel() < kernel**2
+    assert ("_weight_gradient" not in used) == one_product
     assert used
 
 
@@ -68,19 +82,20 @@ def test_gradients_of_a_whole_network_at_32_pixels():
 @pytest.mark.parametrize(
     ("images", "autocast"),
     [
-        (torch.randn(4, 6, 4, 4), False),  # a larger map
-        (torch.randn(4, 6, 2, 2).double(), False),
-        (torch.randn(4, 6, 2, 2), True),
-        (torch.randn(4, 6, 2, 2, device="meta"), False),
+        (torch.randn(4, 6, 4, 4), None),  # a larger map
+        (torch.randn(4, 6, 4, 4), torch.bfloat16),
+        (torch.randn(4, 6, 2, 2).double(), None),
+        (torch.randn(4, 6, 2, 2), torch.float16),
+        (torch.randn(4, 6, 2, 2, device="meta"), None),
     ],
 )
 def test_elsewhere_it_is_an_ordinary_convolution(images, autocast, monkeypatch):
     def fail(*given):
-        raise AssertionError("the weights' gradient was made by hand")
+        raise AssertionError("a product of matrices was made")
 
-    monkeypatch.setattr(small_map_conv, "_weight_gradient", fail)
+    monkeypatch.setattr(small_map_conv, "_as_matrix", fail)
     conv = SmallMapConv2d(6, 5, 3, padding=1, bias=False, device=images.device, dtype=images.dtype)
-    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+    with torch.autocast("cpu", autocast, enabled=autocast is not None):
         output = conv(images)
     output.sum().backward()
     assert conv.weight.grad.shape == conv.weight.shape

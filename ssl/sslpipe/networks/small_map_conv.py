@@ -1,4 +1,4 @@
-"""Convolutions on maps of a few pixels: on a CPU their weights' gradient comes from matrix products."""
+"""Convolutions on maps of a few pixels: on a CPU their products come from matrices."""
 
 from itertools import product
 
@@ -9,13 +9,15 @@ from torch.nn import functional as F
 
 
 class SmallMapConv2d(nn.Conv2d):
-    """Conv2d whose weights' gradient is fast on a CPU where the output has at most `largest_map`
-    pixels.
+    """Conv2d that is fast on a CPU where the output has at most `largest_map` pixels.
 
     The last layers of a residual network see maps of 1×1 to 3×3 pixels if images have 32 to 96.
-    There the CPU kernel for that gradient takes up to thirty times as long as matrix products over
-    the few pairs of pixels which a tap of the kernel joins. Values are the same but for rounding;
-    on other devices, in other precisions and for other maps this is Conv2d.
+    There the CPU kernel for the weights' gradient takes up to thirty times as long as matrix products
+    over the few pairs of pixels which a tap of the kernel joins. Where the input has fewer pixels than
+    the kernel has taps, most taps see only padding, and one product with the matrix that leads
+    from all of its pixels to all of the output's does less work in either direction. In fp32, and in
+    bf16 under autocast, values are the same but for rounding; on other devices, in other precisions
+    and for other maps this is Conv2d.
     """
 
     largest_map = 9
@@ -24,23 +26,76 @@ class SmallMapConv2d(nn.Conv2d):
         """(N, C, H, W) -> (N, out channels, H', W'), as Conv2d."""
         if not self._joins_few_pixels(x):
             return super().forward(x)
-        return _Convolution.apply(x, self.weight, self.stride, self.padding)
+        # As autocast would: what follows is a function of its own, into which that does not see.
+        dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32
+        x, weight = x.to(dtype), self.weight.to(dtype)
+        with torch.autocast("cpu", enabled=False):
+            if x.shape[2:].numel() < weight.shape[2:].numel():
+                return self._by_one_product(x, weight)
+            return _Convolution.apply(x, weight, self.stride, self.padding)
+
+    def _by_one_product(self, x: Tensor, weight: Tensor) -> Tensor:
+        rows, columns = self._output_sides(x)
+        matrix = _PixelMatrix.apply(weight, tuple(x.shape[2:]), self.stride, self.padding)
+        output = F.linear(_as_matrix(x).reshape(len(x), -1), matrix)
+        return output.view(len(x), rows, columns, -1).permute(0, 3, 1, 2)
 
     def _joins_few_pixels(self, x: Tensor) -> bool:
         if self.bias is not None or self.groups > 1 or self.dilation != (1, 1):
             return False
-        rows, columns = (
-            (side + 2 * padding - kernel) // stride + 1
-            for side, padding, kernel, stride in zip(
-                x.shape[-2:], self.padding, self.kernel_size, self.stride, strict=True
-            )
-        )
-        return (
-            rows * columns <= self.largest_map
-            and x.device.type == "cpu"
-            and x.dtype == torch.float32
-            and not torch.is_autocast_enabled("cpu")
-        )
+        rows, columns = self._output_sides(x)
+        if torch.is_autocast_enabled("cpu"):
+            known = torch.get_autocast_dtype("cpu") == torch.bfloat16
+            known = known and x.dtype in (torch.float32, torch.bfloat16)
+        else:
+            known = x.dtype == torch.float32
+        return rows * columns <= self.largest_map and x.device.type == "cpu" and known
+
+    def _output_sides(self, x: Tensor) -> tuple[int, int]:
+        return _output_sides(x.shape[2:], self.kernel_size, self.stride, self.padding)
+
+
+def _output_sides(sides: tuple, kernel: tuple, stride: tuple, padding: tuple) -> tuple[int, int]:
+    rows, columns = (
+        (side + 2 * around - taps) // step + 1
+        for side, taps, step, around in zip(sides, kernel, stride, padding, strict=True)
+    )
+    return rows, columns
+
+
+class _PixelMatrix(torch.autograd.Function):
+    """(out, in, k, k') -> (H'·W'·out, H·W·in): the convolution of a whole map as one matrix, zero
+    between pixels that no tap joins. The gradient of a tap is the sum over the pairs it joins."""
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx, weight: Tensor, sides: tuple, stride: tuple, padding: tuple
+    ) -> Tensor:
+        outputs = _output_sides(sides, tuple(weight.shape[2:]), stride, padding)
+        ctx.shape = (*outputs, weight.shape[0], *sides, weight.shape[1])
+        ctx.kernel, ctx.pairs = weight.shape, []
+        for tap in product(*(range(taps) for taps in weight.shape[2:])):
+            for output in product(*(range(side) for side in outputs)):
+                seen = tuple(
+                    o * step + t - around
+                    for o, step, t, around in zip(output, stride, tap, padding, strict=True)
+                )
+                if all(0 <= pixel < side for pixel, side in zip(seen, sides, strict=True)):
+                    ctx.pairs.append((tap, output, seen))
+        matrix = weight.new_zeros(ctx.shape)
+        for (row, column), output, seen in ctx.pairs:
+            matrix[*output, :, *seen] = weight[:, :, row, column]
+        return matrix.view(outputs[0] * outputs[1] * weight.shape[0], -1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        gradient = gradient.view(ctx.shape)
+        # Summed in fp32, as a kernel would.
+        result = gradient.new_zeros(ctx.kernel, dtype=torch.float32)
+        for (row, column), output, seen in ctx.pairs:
+            result[:, :, row, column] += gradient[*output, :, *seen]
+        return result.to(gradient.dtype), None, None, None
 
 
 class _Convolution(torch.autograd.Function):
