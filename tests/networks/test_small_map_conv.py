@@ -86,6 +86,7 @@ def test_gradients_of_a_whole_network_at_32_pixels():
         (torch.randn(4, 6, 4, 4), torch.bfloat16),
         (torch.randn(4, 6, 2, 2).double(), None),
         (torch.randn(4, 6, 2, 2), torch.float16),
+        (torch.randn(6, 2, 2), None),  # not a batch
         (torch.randn(4, 6, 2, 2, device="meta"), None),
     ],
 )
@@ -101,9 +102,33 @@ def test_elsewhere_it_is_an_ordinary_convolution(images, autocast, monkeypatch):
     assert conv.weight.grad.shape == conv.weight.shape
 
 
-def test_a_frozen_convolution_passes_the_gradient_on():
+@pytest.mark.parametrize("side", [2, 3])
+def test_two_calls_add_their_gradients_and_an_empty_one_none(side):
+    torch.manual_seed(0)
+    conv = SmallMapConv2d(6, 5, 3, padding=1, bias=False)
+    batches = [torch.randn(n, 6, side, side) for n in (4, 0, 2)]
+    outputs = [conv(images) for images in batches]
+    assert [len(output) for output in outputs] == [4, 0, 2]
+    torch.cat(outputs).square().sum().backward()
+    weight = conv.weight.detach().clone().requires_grad_()
+    F.conv2d(torch.cat(batches), weight, padding=1).square().sum().backward()
+    torch.testing.assert_close(conv.weight.grad, weight.grad)
+
+
+def test_a_tap_sums_its_pairs_without_rounding_between():
+    """In bf16 the 256 beside the small gradients would swallow them one by one."""
+    conv = SmallMapConv2d(1, 1, 3, padding=1, bias=False)
+    images = torch.tensor([[256.0, 0.75], [0.75, 0.75]]).reshape(1, 1, 2, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = conv(images)
+    output.backward(torch.ones_like(output))
+    assert conv.weight.grad[0, 0, 1, 1] == 258  # 258.25, rounded once; 256 if rounded each time
+
+
+@pytest.mark.parametrize("side", [2, 3])
+def test_a_frozen_convolution_passes_the_gradient_on(side):
     conv = SmallMapConv2d(6, 5, 3, padding=1, bias=False).requires_grad_(False)
-    images = torch.randn(4, 6, 2, 2, requires_grad=True)
+    images = torch.randn(4, 6, side, side, requires_grad=True)
     conv(images).sum().backward()
     assert conv.weight.grad is None
     expected = F.conv2d(images, conv.weight, padding=1).sum()

@@ -17,7 +17,7 @@ class SmallMapConv2d(nn.Conv2d):
     the kernel has taps, most taps see only padding, and one product with the matrix that leads
     from all of its pixels to all of the output's does less work in either direction. In fp32, and in
     bf16 under autocast, values are the same but for rounding; on other devices, in other precisions
-    and for other maps this is Conv2d.
+    and for other maps this is Conv2d. Output may lie in memory as channels_last.
     """
 
     largest_map = 9
@@ -26,7 +26,7 @@ class SmallMapConv2d(nn.Conv2d):
         """(N, C, H, W) -> (N, out channels, H', W'), as Conv2d."""
         if not self._joins_few_pixels(x):
             return super().forward(x)
-        # As autocast would: what follows is a function of its own, into which that does not see.
+        # As autocast would, which sees no function of our own.
         dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32
         x, weight = x.to(dtype), self.weight.to(dtype)
         with torch.autocast("cpu", enabled=False):
@@ -37,19 +37,21 @@ class SmallMapConv2d(nn.Conv2d):
     def _by_one_product(self, x: Tensor, weight: Tensor) -> Tensor:
         rows, columns = self._output_sides(x)
         matrix = _PixelMatrix.apply(weight, tuple(x.shape[2:]), self.stride, self.padding)
-        output = F.linear(_as_matrix(x).reshape(len(x), -1), matrix)
-        return output.view(len(x), rows, columns, -1).permute(0, 3, 1, 2)
+        output = F.linear(_as_matrix(x).reshape(len(x), matrix.shape[1]), matrix)
+        return output.view(len(x), rows, columns, self.out_channels).permute(0, 3, 1, 2)
 
     def _joins_few_pixels(self, x: Tensor) -> bool:
         if self.bias is not None or self.groups > 1 or self.dilation != (1, 1):
             return False
-        rows, columns = self._output_sides(x)
+        if x.device.type != "cpu" or x.dim() != 4 or self.weight.dtype != torch.float32:
+            return False
         if torch.is_autocast_enabled("cpu"):
             known = torch.get_autocast_dtype("cpu") == torch.bfloat16
             known = known and x.dtype in (torch.float32, torch.bfloat16)
         else:
             known = x.dtype == torch.float32
-        return rows * columns <= self.largest_map and x.device.type == "cpu" and known
+        rows, columns = self._output_sides(x)
+        return known and rows * columns <= self.largest_map
 
     def _output_sides(self, x: Tensor) -> tuple[int, int]:
         return _output_sides(x.shape[2:], self.kernel_size, self.stride, self.padding)
@@ -91,7 +93,7 @@ class _PixelMatrix(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         gradient = gradient.view(ctx.shape)
-        # Summed in fp32, as a kernel would.
+        # In fp32, so that the sum is rounded once.
         result = gradient.new_zeros(ctx.kernel, dtype=torch.float32)
         for (row, column), output, seen in ctx.pairs:
             result[:, :, row, column] += gradient[*output, :, *seen]
