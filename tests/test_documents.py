@@ -3,11 +3,13 @@
 import re
 from pathlib import Path
 
+from sslpipe import params
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_links_and_pictures_exist():
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
@@ -31,3 +33,29 @@ def test_readme_shows_the_committed_leaderboard():
     assert len(main) == 2
     for table in main:
         assert table in readme
+
+
+def test_written_up_results_are_those_of_their_leaderboard():
+    """Tables that its README shows stand in the leaderboard beside it, whose settings are valid."""
+    written_up = sorted((ROOT / "docs/results").glob("*/README.md"))
+    assert written_up
+    for readme in written_up:
+        params.check(params.read(readme.parent / "params.yaml"))
+        leaderboard = (readme.parent / "leaderboard.md").read_text()
+        tables = re.findall(r"(?:^\|.*\n)+", readme.read_text(), flags=re.MULTILINE)
+        scores = [table for table in tables if "probe" in table.splitlines()[0]]
+        assert scores
+        for table in scores:
+            assert table in leaderboard
+
+
+def test_readme_shows_the_scores_of_the_photographs():
+    """Cells are `probe / k-NN`, which stand side by side in the leaderboard the other way round."""
+    section = (ROOT / "README.md").read_text().partition("## On photographs")[2]
+    section = section.partition("\n## ")[0]
+    page = re.search(r"\]\((docs/results/[^)]+)/README.md\)", section)[1]
+    leaderboard = (ROOT / page / "leaderboard.md").read_text().replace("*", "")
+    cells = re.findall(r"([\d.]+) / ([\d.]+)", section)
+    assert len(cells) == 21
+    for probe, knn in cells:
+        assert re.search(rf"\| +{re.escape(knn)} \| +{re.escape(probe)} \|", leaderboard), probe
