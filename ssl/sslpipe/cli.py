@@ -17,6 +17,7 @@ from sslpipe.errors import Interrupted, UserError
 from sslpipe.layout import PARAMS, Layout
 
 STAGES = {
+    "sources": ([], "link what the data sets come from, for DVC to see when it changes"),
     "download": (["dataset"], "fetch a data set: its original images in one tar"),
     "subset": (["dataset"], "decode and resize a data set: one uint8 array and an index"),
     "describe": (["dataset"], "write a page on a data set: classes, sizes, unreadable images"),

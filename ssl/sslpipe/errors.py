@@ -1,6 +1,7 @@
 """The exceptions that are shown to users as a plain line instead of a traceback."""
 
 import signal
+from collections.abc import Iterable
 
 # EX_TEMPFAIL of sysexits.h: "try again", the code that a scheduler is told to requeue (RequeueExit).
 TRY_AGAIN = 75
@@ -8,6 +9,12 @@ TRY_AGAIN = 75
 
 class UserError(Exception):
     """Something the user can mend. The message says what, where, and what to do."""
+
+
+def few(names: Iterable[str], most: int = 5) -> str:
+    """The first of some names, sorted, in a message."""
+    names = sorted(names)
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 class Interrupted(Exception):

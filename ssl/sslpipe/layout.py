@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from sslpipe.errors import UserError
+
 PARAMS = Path("params.yaml")
 
 
@@ -17,6 +19,43 @@ class Layout:
     def downloads(self) -> Path:
         """Files as their origin has them, kept for later runs. SSLPIPE_DOWNLOADS moves it."""
         return Path(os.environ.get("SSLPIPE_DOWNLOADS") or self.root / "data/downloads")
+
+    def given(self, path: str) -> Path:
+        """A path of the user's own files: relative ones start at the root. In a copy of the project that
+        DVC works in, which has no files but git's, they start at the project's own root.
+
+        Raises UserError for a ~ that stands for no home folder."""
+        try:
+            found = self.root / Path(path).expanduser()
+        except RuntimeError:
+            raise UserError(f"{path}: ~ stands for no home folder here") from None
+        copied = self.root.resolve()
+        for folder in copied.parents:
+            if not found.exists() and folder.parts[-2:] == ("tmp", "exps"):
+                return folder.parents[2] / path
+        return found
+
+    def seen(self, dataset: str) -> Path:
+        """What the files that a set comes from were when they were last looked at."""
+        return self.root / ".state/sources" / f"{dataset}.json"
+
+    def links(self, dataset: str) -> Path:
+        """A folder of links to single files that a set comes from."""
+        return self.root / ".state/sources" / dataset
+
+    def source_settings(self, dataset: str) -> Path:
+        return self.root / "data/sources" / f"{dataset}.source.json"
+
+    def dataset_settings(self, dataset: str) -> Path:
+        return self.root / "data/sources" / f"{dataset}.json"
+
+    def source_images(self, dataset: str) -> Path:
+        """A link to what the set comes from, through which DVC sees it."""
+        return self.root / "data/sources" / f"{dataset}.images"
+
+    def source_notes(self) -> Path:
+        """A file for each set that has links; where they are missing, DVC has them made."""
+        return self.root / "data/local"
 
     def raw(self, dataset: str) -> Path:
         return self.root / "data/raw" / f"{dataset}.tar"

@@ -192,6 +192,7 @@ def test_a_report_stage_watches_what_it_reads(stage, made):
     names = [next(iter(params.studies))] if STAGES[stage][0] else []
     importlib.import_module(f"sslpipe.stages.{stage}").run(recorded, layout, *names)
     watched = {path.partition(".")[0] for path in DECLARED[stage]["params"]}
+    watched |= {"datasets"} if "data/sources" in DECLARED[stage]["deps"] else set()
     assert recorded._read <= watched
     # and nothing else, but what only refuses nonsense
     assert watched - recorded._read <= {"studies", "runs"}

@@ -12,6 +12,20 @@ def settings(*path):
     return found
 
 
+def of_dataset(wildcards):
+    """What stands in params.yaml of the job's data set, but for where its files lie."""
+    return settings_of(params.datasets[wildcards.dataset])
+
+
+def contents_of(wildcards):
+    """A hash of the images on this machine that the job's data set comes from. Only the process that
+    plans compares it; those that a scheduler starts elsewhere have no need to look."""
+    if workflow.remote_exec:
+        return None
+    name = wildcards.dataset
+    return contents(params.datasets[name], Layout(), name)
+
+
 def threads_of(wildcards):
     """`pretrain.threads` of the job's run; else its share of the cores, where as many jobs run as
     there are GPUs to use, or all of them."""

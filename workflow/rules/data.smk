@@ -20,7 +20,8 @@ rule download:
         mem_mb=growing(1000),
         runtime=growing(720),
     params:
-        source=settings("datasets", "{dataset}", "source"),
+        source=lambda wildcards: of_dataset(wildcards)["source"],
+        contents=contents_of,
     shell:
         "sslpipe download {wildcards.dataset} 2>&1 | tee {log}"
 
@@ -53,13 +54,15 @@ rule subset:
         runtime=growing(240),
     params:
         image_size=config["image_size"],
-        dataset=settings("datasets", "{dataset}"),
+        dataset=of_dataset,
+        # here too: the tar may be gone, and then nothing asks what it would be made of
+        contents=contents_of,
     shell:
         "sslpipe subset {wildcards.dataset} 2>&1 | tee {log}"
 
 
-# One small file with the content hashes of all that a training reads. It is made from every packed
-# set, so that no image that is scored anywhere can be trained on.
+# One small file with the content hashes of all that a training reads. It is made from every scored set
+# too, so that no image that is scored anywhere can be trained on.
 rule corpus:
     input:
         code(
@@ -71,9 +74,13 @@ rule corpus:
             "reporting/corpora.py",
             "reporting/markdown.py",
         ),
-        expand(
+        lambda wildcards: expand(
             "data/packed/{dataset}.{suffix}",
-            dataset=config["datasets"],
+            dataset=dict.fromkeys(
+                config["corpora"][wildcards.corpus]["datasets"]
+                + config["leaderboard"]
+                + config["pretrain"]["online"]["datasets"]
+            ),
             suffix=["npy", "csv"],
         ),
     output:

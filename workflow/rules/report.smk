@@ -51,7 +51,7 @@ rule describe:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        dataset=settings("datasets", "{dataset}"),
+        dataset=of_dataset,
         image_size=config["image_size"],
         contact_sheets=config["contact_sheets"],
     shell:
@@ -255,7 +255,7 @@ rule page:
         leaderboard=config["leaderboard"],
         runs=config["runs"],
         studies=config["studies"],
-        datasets=config["datasets"],
+        datasets={name: settings_of(some) for name, some in params.datasets.items()},
         finetune=config["finetune"],
         neighbour_strips=config["neighbour_strips"],
         report=config["report"],

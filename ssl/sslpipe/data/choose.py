@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sslpipe.data.raw import LOOSE, Member
-from sslpipe.data.splits import SPLITS, assign, share
+from sslpipe.data.splits import PACKED, UNLABELLED, assign, share
 from sslpipe.errors import UserError
 from sslpipe.progress import say
 from sslpipe.schema import Dataset
@@ -27,12 +27,14 @@ def choose(members: Sequence[Member], dataset: Dataset) -> list[Choice]:
     max_classes keeps the first class folders in alphabetical order. max_images_per_class limits
     the train images of each class folder (held-out ones all stay): those with the smallest hash
     of their names, so that the choice is stable. Labels are positions in the sorted class names.
-    Nothing is carved from an unlabelled set, as it is never scored.
+    Nothing is carved from an unlabelled set, as it is never scored. Unlabelled images of a labelled
+    set form a split of their own.
 
     Raises UserError when a labelled set has fewer than two classes.
     """
+    unlabelled = [member for member in members if member.split == UNLABELLED]
     if dataset.labelled:
-        members = _in_class_folders(members)
+        members = _in_class_folders([member for member in members if member.split != UNLABELLED])
     kept = sorted({member.class_name for member in members})[: dataset.max_classes]
     if dataset.labelled and len(kept) < 2:
         raise UserError(
@@ -45,13 +47,15 @@ def choose(members: Sequence[Member], dataset: Dataset) -> list[Choice]:
         if member.class_name not in labels:
             continue
         split = "train"
-        if dataset.labelled or member.split not in ("all", "train"):
+        if dataset.labelled or member.split not in ("all", "train", UNLABELLED):
             split = assign(member.name, member.split, given_by_source, dataset.splits)
         label = labels[member.class_name] if dataset.labelled else -1
         class_name = sys.intern(member.class_name) if dataset.labelled else ""
         chosen.append(Choice(member, sys.intern(split), label, class_name))
     chosen = _limited(chosen, dataset.max_images_per_class)
-    return sorted(chosen, key=lambda choice: (SPLITS.index(choice.split), choice.member.name))
+    if dataset.labelled:
+        chosen += [Choice(member, UNLABELLED, -1, "") for member in unlabelled]
+    return sorted(chosen, key=lambda choice: (PACKED.index(choice.split), choice.member.name))
 
 
 def _in_class_folders(members: Sequence[Member]) -> list[Member]:

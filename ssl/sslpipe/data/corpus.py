@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from sslpipe.data.duplicates import Leak, leaks
-from sslpipe.data.index import Index
+from sslpipe.data.index import Entry, Index
+from sslpipe.data.splits import UNLABELLED
 from sslpipe.errors import UserError
 
 
@@ -36,18 +37,20 @@ def compose(
     described = []
     left_out = {}
     for dataset in members:
-        rows = indexes[dataset].split_slice("train")
-        train = indexes[dataset].split_entries("train")
+        index = indexes[dataset]
+        rows, unlabelled = index.split_slice("train"), index.split_slice(UNLABELLED)
+        train = trained_on(index)
         left_out[dataset] = leaks(train, indexes, near_duplicates)
-        described.append(
-            {
-                "dataset": dataset,
-                "rows": [rows.start, rows.stop],
-                "excluded": [leak.image.row for leak in left_out[dataset]],
-                "images": len(train) - len(left_out[dataset]),
-                "index_sha256": hashes[dataset],
-            }
-        )
+        member = {
+            "dataset": dataset,
+            "rows": [rows.start, rows.stop],
+            "excluded": [leak.image.row for leak in left_out[dataset]],
+            "images": len(train) - len(left_out[dataset]),
+            "index_sha256": hashes[dataset],
+        }
+        if unlabelled.stop > unlabelled.start:
+            member["unlabelled"] = [unlabelled.start, unlabelled.stop]
+        described.append(member)
     images = sum(member["images"] for member in described)
     if images == 0:
         raise UserError(f"corpora.{name}: no training image in {', '.join(members)}")
@@ -61,12 +64,21 @@ def compose(
     return content, left_out
 
 
+def trained_on(index: Index) -> tuple[Entry, ...]:
+    """A set's images that a corpus may hold: its train split, and images without labels beside it."""
+    return index.split_entries("train") + index.split_entries(UNLABELLED)
+
+
+def _row_ranges(member: Mapping[str, Any]) -> list[list[int]]:
+    return [member["rows"], *([member["unlabelled"]] if "unlabelled" in member else [])]
+
+
 def corpus_rows(corpus: Mapping[str, Any]) -> list[tuple[str, np.ndarray]]:
     """(data set, ascending int64 rows of its packed images), without members that have none."""
     rows = []
     for member in corpus["members"]:
-        train = np.arange(*member["rows"], dtype=np.int64)
-        kept = np.setdiff1d(train, np.array(member["excluded"], dtype=np.int64))
+        train = [np.arange(*rows, dtype=np.int64) for rows in _row_ranges(member)]
+        kept = np.setdiff1d(np.concatenate(train), np.array(member["excluded"], dtype=np.int64))
         if len(kept):
             rows.append((member["dataset"], kept))
     return rows

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sslpipe.cores import usable_cores
-from sslpipe.data.splits import SPLITS
+from sslpipe.data.splits import PACKED, UNLABELLED
 from sslpipe.errors import UserError
 from sslpipe.files import Hashed, atomic
 from sslpipe.layout import Layout
@@ -61,10 +61,15 @@ class Index:
         return len(self.entries)
 
     def split_slice(self, split: str) -> slice:
-        """The rows of train, val, public or private."""
-        rank = SPLITS.index(split)
+        """The rows of train, val, public, private or unlabelled."""
+        rank = PACKED.index(split)
         start, stop = np.searchsorted(self._ranks, [rank, rank + 1])
         return slice(int(start), int(stop))
+
+    @property
+    def scored(self) -> slice:
+        """The rows of all splits but the unlabelled images of a labelled set, which lie behind them."""
+        return slice(0, self.split_slice(UNLABELLED).start)
 
     def labels(self, split: str) -> np.ndarray:
         """int64 (n,), the labels of a split's rows; -1 where there is none."""
@@ -82,7 +87,8 @@ class Index:
     @cached_property
     def all_splits(self) -> np.ndarray:
         """Text (N,)."""
-        return np.array([entry.split for entry in self.entries], dtype="<U7")
+        longest = max((len(entry.split) for entry in self.entries), default=0)
+        return np.array([entry.split for entry in self.entries], dtype=f"<U{max(7, longest)}")
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -91,7 +97,7 @@ class Index:
 
     @cached_property
     def _ranks(self) -> np.ndarray:
-        return np.array([SPLITS.index(entry.split) for entry in self.entries], dtype=np.int64)
+        return np.array([PACKED.index(entry.split) for entry in self.entries], dtype=np.int64)
 
 
 def write_index(path: Path, entries: Iterable[Entry]) -> None:
@@ -205,7 +211,7 @@ def parse(fields: list[str], line: int) -> Entry:
         *numbers[2:],
         *texts,
     )
-    if split not in SPLITS:
+    if split not in PACKED:
         raise ValueError(f"line {line}: split {split!r}")
     if (entry.row < 0) != bool(entry.error):
         raise ValueError(f"line {line}: row -1 and an error belong together")
@@ -224,10 +230,13 @@ def _check(index: Index) -> None:
     if [entry.row for entry in index.entries] != list(range(len(index))):
         raise ValueError("the rows must be 0, 1, 2, …")
     if (np.diff(index._ranks) < 0).any():
-        raise ValueError(f"the splits must stand in the order {', '.join(SPLITS)}")
+        raise ValueError(f"the splits must stand in the order {', '.join(PACKED)}")
     labels = {class_name: label for label, class_name in enumerate(index.classes)} or {"": -1}
     for entry in index.entries + index.unreadable:
-        if labels.get(entry.class_name) != entry.label:
+        expected = labels.get(entry.class_name)
+        if entry.split == UNLABELLED:
+            expected = -1 if entry.class_name == "" else None
+        if expected != entry.label:
             raise ValueError(
                 f"{entry.source_name}: label {entry.label} of class {entry.class_name!r}; labels "
                 "are positions in the sorted class names"

@@ -136,7 +136,8 @@ def check(journal: Path, max_unreadable: float) -> Packed:
         else:
             count += 1
             labelled = labelled or entry.label >= 0
-            in_splits.add((entry.split, entry.class_name))
+            if entry.split != splits.UNLABELLED:
+                in_splits.add((entry.split, entry.class_name))
     if len(unreadable) > max_unreadable * (count + len(unreadable)):
         first = "; ".join(f"{entry.source_name} ({entry.error})" for entry in unreadable[:3])
         raise UserError(

@@ -1,6 +1,7 @@
 """The tar between download and subset: encoded images as `<split>/<class>/<file>`.
 
-The split is `all` when the source has none. `_` stands for the class of images that lie outside
+The split is `all` when the source has none, `unlabelled` for images without labels beside labelled ones.
+`_` stands for the class of images that lie outside
 class folders. A file's name may hold further slashes. The last member, `sha256`, holds the checksum of
 all bytes before it.
 """
@@ -12,10 +13,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from sslpipe.data.splits import UNLABELLED
 from sslpipe.errors import UserError
 from sslpipe.files import Hashed, atomic
 
-GIVEN_SPLITS = ("all", "train", "test", "val", "public", "private")
+GIVEN_SPLITS = ("all", "train", "test", "val", "public", "private", UNLABELLED)
 LOOSE = "_"
 SEAL = "sha256"
 

@@ -8,7 +8,9 @@ from sslpipe.progress import say
 from sslpipe.schema import Splits
 
 SPLITS = ("train", "val", "public", "private")
-"""In the order of packed rows."""
+UNLABELLED = "unlabelled"
+PACKED = (*SPLITS, UNLABELLED)
+"""In the order of packed rows. Unlabelled images of a labelled set serve pretraining alone."""
 
 
 def share(name: str, purpose: str = "") -> float:

@@ -54,11 +54,47 @@ class Elpv(Strict):
     kind: Literal["elpv"] = "elpv"
 
 
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class LabelTable(Strict):
+    """A CSV or TSV file with a line for each image."""
+
+    table: Annotated[str, Field(min_length=1)]
+    """Its path in the folder, zip or tar, or else from the project's root."""
+    image: str | None = None
+    """Column of the images' names, with or without folders and suffix; found by its name if not given."""
+    label: str | None = None
+    split: str | None = None
+
+
 class Folder(Strict):
-    """Your own images: a folder or zip of class folders, with or without train/test above them."""
+    """Your own images: a folder, zip or tar of class folders, with or without train/test above them.
+
+    What is certain is read; these settings decide where it is not.
+    """
 
     kind: Literal["folder"] = "folder"
     path: str
+    splits: (
+        dict[
+            Literal["train", "val", "test", "public", "private", "unlabelled"],
+            Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_listed)],
+        ]
+        | None
+    ) = None
+    """Split → its top folder or folders; {}: no top folder is a split. Others are left out."""
+    depth: Annotated[int, Field(ge=1, le=8)] | None = None
+    """Which folder on the way to an image is its class, counted below the split."""
+    labels: Annotated[
+        LabelTable | None,
+        BeforeValidator(lambda value: {"table": value} if isinstance(value, str) else value),
+    ] = None
+    """Labels from a table, instead of folders."""
+    include: list[str] = []
+    """Patterns as a shell's, of whole names below `path`; `*` stands for folders too."""
+    exclude: list[str] = []
 
 
 class Downloaded(Strict):
@@ -91,6 +127,7 @@ class MiniImageNet(Downloaded):
     """
 
     kind: Literal["mini_imagenet"] = "mini_imagenet"
+    LISTS: ClassVar = ("train.csv", "val.csv", "test.csv")
     imagenet: str | None = None
     """ILSVRC2012's train folder: one folder for each of the 100 classes, or all 1,000."""
     revision: Annotated[str, Field(min_length=1)] = "main"

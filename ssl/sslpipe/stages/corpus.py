@@ -1,6 +1,6 @@
 """corpus(name): which rows of which packed sets a pretraining uses, as a small JSON file."""
 
-from sslpipe.data.corpus import compose, datasets_read
+from sslpipe.data.corpus import compose, datasets_read, trained_on
 from sslpipe.data.duplicates import too_many
 from sslpipe.data.index import read_index
 from sslpipe.files import sha256, write_sealed, write_text
@@ -42,7 +42,7 @@ def run(params: Params, layout: Layout, name: str) -> None:
                 f"{len(leaks) - near} equal a val, public or private image, {near} look like one; "
                 f"see {layout.corpus_page(name)}"
             )
-        if too_many(leaks, len(indexes[dataset].split_entries("train"))):
+        if too_many(leaks, len(trained_on(indexes[dataset]))):
             say(
                 f"warning: corpus {name}: so many images of {dataset} look alike that their hashes may "
                 f"not tell them apart: look at {layout.corpus_page(name)}, and set "

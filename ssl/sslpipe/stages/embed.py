@@ -33,14 +33,16 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
     with lease(threads=torch.get_num_threads()) as devices:
         device = device_of(devices)
         encoder = load_encoder(path).to(device, memory_format=torch.channels_last)
-        features = extract(encoder, images, device=device, what=f"{name}: embed {dataset}")
-        held_out = range(index.split_slice(SPLITS[1]).start, len(index))
+        features = extract(
+            encoder, images[index.scored], device=device, what=f"{name}: embed {dataset}"
+        )
+        held_out = range(index.split_slice(SPLITS[1]).start, index.scored.stop)
         chosen = [held_out[i] for i in evenly(len(held_out), MOST_PAIRED)]
         views = [extract(encoder, view, device=device) for view in two_views(images[chosen])]
     arrays = {
         "features": features.numpy(),
-        "label": index.all_labels,
-        "split": index.all_splits,
+        "label": index.all_labels[index.scored],
+        "split": index.all_splits[index.scored].astype("<U7"),
         "views": torch.stack(views).numpy(),
         "classes": np.array(index.classes, dtype=np.str_),
     }

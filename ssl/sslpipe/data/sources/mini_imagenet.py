@@ -29,7 +29,7 @@ LISTS = tuple(
             f"data/miniImagenet/{name}",
         ),
     )
-    for name in ("train.csv", "val.csv", "test.csv")
+    for name in MiniImageNet.LISTS
 )
 """Of Ravi and Larochelle, "Optimization as a model for few-shot learning" (2017)."""
 

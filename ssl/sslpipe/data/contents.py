@@ -1,0 +1,150 @@
+"""Knowing again what a source reads on this machine, at the cost of a look at names, sizes and times.
+
+Contents are read where these differ from the last look, whose hashes are kept: touching or copying a
+file changes nothing, and a changed file is found even if its time was set back (the kernel's own, of
+its last change of any kind, is compared too).
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sslpipe.cores import usable_cores
+from sslpipe.data.tree import walk
+from sslpipe.errors import UserError
+from sslpipe.files import digest, read_json, write_json
+from sslpipe.layout import Layout
+from sslpipe.progress import progress
+from sslpipe.schema import Dataset
+from sslpipe.schema.sources import Downloaded, Folder, MiniImageNet
+
+SAMPLE = 4096
+"""Bytes at either end of a file of ImageNet that are read, of 150 GB."""
+MANY = 1000
+"""So many files are hashed before a bar shows it."""
+PATHS = {"path", "directory", "imagenet"}
+
+
+class Watched(NamedTuple):
+    """What a source reads: all of a folder, or some files. sampled: too much to be read in whole."""
+
+    folder: Path | None = None
+    files: tuple[Path, ...] = ()
+    sampled: bool = False
+
+    @property
+    def is_there(self) -> bool:
+        return bool(self.files) if self.folder is None else self.folder.is_dir()
+
+
+def watched(dataset: Dataset, layout: Layout) -> Watched | None:
+    """None for a source that reads nothing on this machine."""
+    source = dataset.source
+    if isinstance(source, Folder):
+        path = layout.given(source.path)
+        if path.is_dir():
+            return Watched(folder=path)
+        table = layout.given(source.labels.table) if source.labels else path
+        return Watched(files=tuple(file for file in dict.fromkeys((path, table)) if file.is_file()))
+    if isinstance(source, MiniImageNet) and source.imagenet is not None:
+        return Watched(folder=layout.given(source.imagenet), sampled=True)
+    if isinstance(source, Downloaded) and source.directory is not None:
+        return Watched(files=_archives(source, layout.given(source.directory)))
+    return None
+
+
+def _archives(source: Downloaded, folder: Path) -> tuple[Path, ...]:
+    if isinstance(source, MiniImageNet):
+        return tuple(sorted([*folder.rglob("*.parquet"), *_there(folder, source.LISTS)]))
+    return tuple(_there(folder, source.FILES))
+
+
+def _there(folder: Path, names: tuple[str, ...]) -> list[Path]:
+    return [folder / name for name in names if (folder / name).is_file()]
+
+
+def settings(dataset: Dataset) -> dict[str, Any]:
+    """What params.yaml says of a set, but for where its files lie: moving them changes nothing."""
+    said = dataset.model_dump(mode="json", exclude_unset=True)
+    return said | {"source": {k: v for k, v in said["source"].items() if k not in PATHS}}
+
+
+def contents(
+    dataset: Dataset, layout: Layout, name: str, *, look_again: bool = False
+) -> str | None:
+    """A hash of the names and contents of all that the source reads here; None if that is nothing.
+
+    look_again: read contents even where names, sizes and times are those of the last look. What is
+    not there any more counts as it was when it was last seen: what was made of it stays.
+    """
+    found = watched(dataset, layout)
+    if found is None:
+        return None
+    record = layout.seen(name)
+    last = read_json(record) if record.exists() else {"files": {}, "contents": "never seen"}
+    if not found.is_there:
+        return last["contents"]
+    places = dict(_places(found))
+    stamps = {known_as: _stamp(path) for known_as, path in places.items()}
+    files = last["files"]
+    same = {
+        known_as: files[known_as][1]
+        for known_as, stamp in stamps.items()
+        if not look_again and known_as in files and files[known_as][0] == stamp
+    }
+    if len(same) == len(files) == len(places):
+        return last["contents"]
+    missing = [known_as for known_as in places if known_as not in same]
+    hashed = _hashes([places[known_as] for known_as in missing], found.sampled, name)
+    hashes = same | dict(zip(missing, hashed, strict=True))
+    whole = digest(sorted(hashes.items()))
+    files = {known_as: [stamps[known_as], hashes[known_as]] for known_as in sorted(hashes)}
+    write_json(record, {"contents": whole, "files": files}, compact=True)
+    return whole
+
+
+def _places(found: Watched) -> Iterator[tuple[str, str]]:
+    """Name by which a file is known → where it lies."""
+    for path in found.files:
+        yield path.name, str(path)
+    if found.folder is not None:
+        yield from walk(found.folder)
+
+
+def _stamp(path: str) -> list[int]:
+    try:
+        stat = os.stat(path)  # noqa: PTH116 of many files: a Path for each would take twice as long
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+
+
+def _hashes(paths: list[str], sampled: bool, name: str) -> Iterator[str]:
+    """In threads, as reading and hashing leave the interpreter to others."""
+    with ThreadPoolExecutor(2 * len(usable_cores())) as pool:
+        hashes = pool.map(_sample if sampled else _whole, paths)
+        if len(paths) >= MANY:
+            hashes = progress(hashes, what=f"{name}: looking at", unit="files", total=len(paths))
+        yield from hashes
+
+
+def _whole(path: str) -> str:
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+
+
+def _sample(path: str) -> str:
+    try:
+        with Path(path).open("rb") as file:
+            start = file.read(SAMPLE)
+            size = os.fstat(file.fileno()).st_size
+            file.seek(max(len(start), size - SAMPLE))
+            return hashlib.sha256(b"%d " % size + start + file.read()).hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None

@@ -1,0 +1,73 @@
+"""sources: what DVC looks at in the place of params.yaml's paths → data/sources, links and settings.
+
+For each set: its settings without paths, and a link to its images on this machine, whose contents DVC
+then compares by itself. So moving images runs nothing again, and changing them does.
+"""
+
+import shutil
+from pathlib import Path
+
+from sslpipe.data.contents import PATHS, settings, watched
+from sslpipe.data.tree import linked_folders
+from sslpipe.errors import UserError, few
+from sslpipe.files import write_json, write_text
+from sslpipe.layout import Layout
+from sslpipe.params import Params
+from sslpipe.progress import say
+from sslpipe.schema import Dataset
+
+NOTHING = "Nothing on this machine is read for this set.\n"
+
+
+def run(params: Params, layout: Layout) -> None:
+    """Write the files of all sets anew; those of sets that are no more go.
+
+    Raises UserError for links to folders among a set's images, which DVC does not follow.
+    """
+    folder = layout.source_images("").parent
+    if folder.exists():
+        shutil.rmtree(folder)
+    notes = layout.source_notes()
+    for note in notes.glob("*.path"):
+        note.unlink()
+    for name, dataset in params.datasets.items():
+        said = settings(dataset)
+        write_json(layout.dataset_settings(name), said)
+        write_json(layout.source_settings(name), said["source"])
+        place = layout.source_images(name)
+        found = watched(dataset, layout)
+        if found is None:
+            write_text(place, NOTHING)
+            continue
+        if not found.is_there:
+            say(
+                f"warning: {name}: {_path(dataset)} is not on this machine; once it is: sslpipe sources; "
+                "to go on with what was made of it: dvc repro --allow-missing"
+            )
+            continue
+        if found.folder is not None and (links := linked_folders(found.folder)):
+            raise UserError(
+                f"datasets.{name}: {_path(dataset)}: {few(links)}: links to folders, below which DVC sees no "
+                "changes: run it with Snakemake, or put the folders themselves there"
+            )
+        target = found.folder
+        if target is None:
+            target = layout.links(name)
+            _link_files(target, found.files)
+        place.symlink_to(target.resolve(), target_is_directory=True)
+        write_text(notes / f"{name}.path", f"{_path(dataset)}\n")
+    say(f"{len(params.datasets)} data sets: what they come from is in {folder}")
+
+
+def _link_files(folder: Path, files: tuple[Path, ...]) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    for file in files:
+        (folder / file.name).symlink_to(file.resolve())
+
+
+def _path(dataset: Dataset) -> str:
+    """As params.yaml has it."""
+    said = dataset.source.model_dump(include=PATHS, exclude_none=True)
+    return " and ".join(said.values())
