@@ -60,6 +60,10 @@ class Layout:
     def raw(self, dataset: str) -> Path:
         return self.root / "data/raw" / f"{dataset}.tar"
 
+    def notes(self, dataset: str, stage: str) -> Path:
+        """What `download` and `subset` decided on the way, in lines."""
+        return self.root / "data/notes" / f"{dataset}.{stage}.json"
+
     def packed_images(self, dataset: str) -> Path:
         return self.root / "data/packed" / f"{dataset}.npy"
 

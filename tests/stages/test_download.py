@@ -7,6 +7,7 @@ import pytest
 
 from sslpipe.data import raw
 from sslpipe.errors import UserError
+from sslpipe.files import read_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import load
 from sslpipe.schema import Dataset
@@ -63,7 +64,7 @@ def test_a_folder_and_its_zip_make_the_same_bytes(tmp_path):
 def test_images_without_class_folders_are_for_unlabelled_sets(tmp_path):
     put(tmp_path, "mine/1.jpg", "mine/2.jpg")
     layout = Layout(tmp_path)
-    with pytest.raises(UserError, match=r"datasets\.mine: no class folders.*labelled: false"):
+    with pytest.raises(UserError, match=r"no class folders.*datasets\.mine\.labelled: false"):
         download.run(mine(), layout, "mine")
     assert not layout.raw("mine").exists()
     download.run(mine(labelled=False), layout, "mine")
@@ -71,22 +72,53 @@ def test_images_without_class_folders_are_for_unlabelled_sets(tmp_path):
 
 
 def test_a_failing_download_leaves_the_old_tar(tmp_path):
-    put(tmp_path, "mine/a/1.jpg")
+    put(tmp_path, "mine/a/1.jpg", "mine/b/2.jpg")
     layout = Layout(tmp_path)
     download.run(mine(), layout, "mine")
     before = layout.raw("mine").read_bytes()
     (tmp_path / "mine/a/1.jpg").unlink()
-    with pytest.raises(UserError, match=r"datasets\.mine: source\.path: mine: no images"):
+    (tmp_path / "mine/b/2.jpg").unlink()
+    with pytest.raises(UserError, match=r"datasets\.mine\.source\.path: mine: no images"):
         download.run(mine(), layout, "mine")
     assert layout.raw("mine").read_bytes() == before
     assert [path.name for path in layout.raw("mine").parent.iterdir()] == ["mine.tar"]
 
 
 def test_a_missing_folder_names_the_key_and_the_root(tmp_path):
-    with pytest.raises(UserError, match=r"datasets\.mine: source\.path: mine: no such folder"):
+    with pytest.raises(UserError, match=r"datasets\.mine\.source\.path: mine: no such folder"):
         download.run(mine(), Layout(tmp_path), "mine")
 
 
 def test_an_unknown_name_lists_those_there_are(tmp_path):
     with pytest.raises(UserError, match=r"no data set named 'digit'.*digits, mine"):
         download.run(mine(), Layout(tmp_path), "digit")
+
+
+def test_images_that_change_while_they_are_read_are_refused(tmp_path, monkeypatch):
+    put(tmp_path, "mine/a/1.jpg", "mine/b/2.jpg")
+    add = raw._add
+
+    def add_and_change(tar, name, content):
+        add(tar, name, content)
+        (tmp_path / "mine/a/1.jpg").write_bytes(b"another")
+
+    monkeypatch.setattr(raw, "_add", add_and_change)
+    layout = Layout(tmp_path)
+    with pytest.raises(UserError, match="changed while they were read"):
+        download.run(mine(), layout, "mine")
+    assert not layout.raw("mine").exists()
+
+
+def test_what_was_decided_is_noted(tmp_path):
+    put(tmp_path, "mine/Training/a/1.jpg", "mine/Testing/b/2.png", "mine/readme.md")
+    layout = Layout(tmp_path)
+    download.run(mine(), layout, "mine")
+    notes = read_sealed(layout.notes("mine", "download"))["notes"]
+    assert notes == [
+        "folder Testing is read as test",
+        "folder Training is read as train",
+        "test: 1 images, 1 classes: b 1",
+        "train: 1 images, 1 classes: a 1",
+        "formats: .png 1, .jpg 1",
+        "left out 1 files of other kinds (.md 1)",
+    ]

@@ -23,7 +23,10 @@ def contents_of(wildcards):
     if workflow.remote_exec:
         return None
     name = wildcards.dataset
-    return contents(params.datasets[name], Layout(), name)
+    try:
+        return contents(params.datasets[name], Layout(), name)
+    except UserError as error:  # the stage says it too
+        return str(error)
 
 
 def threads_of(wildcards):

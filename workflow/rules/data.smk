@@ -5,12 +5,16 @@ rule download:
             "schema/sources.py",
             "data/sources",
             "data/archives.py",
+            "data/contents.py",
             "data/images.py",
             "data/raw.py",
             "data/splits.py",
+            "data/suffixes.py",
+            "data/tree.py",
         ),
     output:
         "data/raw/{dataset}.tar",
+        "data/notes/{dataset}.download.json",
     log:
         "logs/download/{dataset}.log",
     benchmark:

@@ -7,12 +7,14 @@ its last change of any kind, is compared too).
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sslpipe.cores import usable_cores
+from sslpipe.data.suffixes import may_be_image
 from sslpipe.data.tree import walk
 from sslpipe.errors import UserError
 from sslpipe.files import digest, read_json, write_json
@@ -87,39 +89,56 @@ def contents(
     last = read_json(record) if record.exists() else {"files": {}, "contents": "never seen"}
     if not found.is_there:
         return last["contents"]
-    places = dict(_places(found))
-    stamps = {known_as: _stamp(path) for known_as, path in places.items()}
+    places = _places(found, dataset)
+    seen = _stamps(places)
     files = last["files"]
     same = {
         known_as: files[known_as][1]
-        for known_as, stamp in stamps.items()
+        for known_as, stamp in seen.items()
         if not look_again and known_as in files and files[known_as][0] == stamp
     }
-    if len(same) == len(files) == len(places):
+    if len(same) == len(files) == len(seen):
         return last["contents"]
-    missing = [known_as for known_as in places if known_as not in same]
+    missing = [known_as for known_as in seen if known_as not in same]
     hashed = _hashes([places[known_as] for known_as in missing], found.sampled, name)
     hashes = same | dict(zip(missing, hashed, strict=True))
     whole = digest(sorted(hashes.items()))
-    files = {known_as: [stamps[known_as], hashes[known_as]] for known_as in sorted(hashes)}
+    files = {known_as: [seen[known_as], hashes[known_as]] for known_as in sorted(hashes)}
     write_json(record, {"contents": whole, "files": files}, compact=True)
     return whole
 
 
-def _places(found: Watched) -> Iterator[tuple[str, str]]:
-    """Name by which a file is known → where it lies."""
-    for path in found.files:
-        yield path.name, str(path)
+def stamps(dataset: Dataset, layout: Layout) -> dict[str, list[int]]:
+    """Name → size and times, of all that the source reads on this machine."""
+    found = watched(dataset, layout)
+    return _stamps(_places(found, dataset)) if found is not None else {}
+
+
+def _places(found: Watched, dataset: Dataset) -> dict[str, str]:
+    """Name by which a file is known → where it lies; those that may be images, and the label table."""
+    places = {path.name: str(path) for path in found.files}
     if found.folder is not None:
-        yield from walk(found.folder)
+        labels = getattr(dataset.source, "labels", None)
+        table = labels.table if labels else None
+        places |= (
+            (name, path)
+            for name, path in walk(found.folder)
+            if may_be_image(name) or (table and f"/{name}".endswith(f"/{table}"))
+        )
+    return places
 
 
-def _stamp(path: str) -> list[int]:
-    try:
-        stat = os.stat(path)  # noqa: PTH116 of many files: a Path for each would take twice as long
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+def _stamps(places: dict[str, str]) -> dict[str, list[int]]:
+    """Of what is a file, or a link to one."""
+    found = {}
+    for known_as, path in places.items():
+        try:
+            about = os.stat(path)  # noqa: PTH116 of many files: a Path for each takes twice as long
+        except OSError:
+            continue  # which `download` tells
+        if stat.S_ISREG(about.st_mode):
+            found[known_as] = [about.st_size, about.st_mtime_ns, about.st_ctime_ns]
+    return found
 
 
 def _hashes(paths: list[str], sampled: bool, name: str) -> Iterator[str]:

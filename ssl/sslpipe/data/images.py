@@ -1,10 +1,12 @@
 """What Pillow has opened → upright RGB. Imports nothing large: downloads need it too."""
 
+import re
+
 import numpy as np
 from PIL import Image
 
 # Pillow also opens documents and programs' inputs (EPS starts Ghostscript): those are no images.
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "AVIF")
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -17,6 +19,35 @@ TURNS = {
 }
 """EXIF orientation → what makes the image upright."""
 ORIENTATION = 0x0112
+
+
+STARTS = (
+    (rb"\xff\xd8\xff", "image"),
+    (rb"\x89PNG\r\n\x1a\n", "image"),
+    (rb"GIF8[79]a", "image"),
+    (rb"BM.{4}\0{4}", "image"),
+    (rb"II[*+]\0|MM\0[*+]", "image"),
+    (rb"RIFF.{4}WEBP", "image"),
+    (rb"P[1-6]\s", "image"),
+    (rb".{4}ftyp(?:.{4}){1,12}?avi[fs]", "image"),
+    (rb".{4}ftyp(?:hei[cxms]|hev[cmx]|mif1|msf1)", "HEIC"),
+    (rb".{4}ftyp", "a film"),
+    (rb"\xff\x0a|\0\0\0\x0cJXL ", "JPEG XL"),
+    (rb"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (rb"version https://git-lfs", "a Git LFS pointer, not the image: git lfs pull"),
+    (rb"(?i)\s*<(?:!doctype html|html)", "a web page"),
+    (rb"(?i)\s*<(?:\?xml|svg)", "XML or SVG"),
+    (rb"%PDF", "a PDF document"),
+    (rb"PK\x03\x04", "a zip"),
+    (rb"\Z", "an empty file"),
+)
+"""First bytes → what they are, as a regular expression; from the formats' specifications."""
+
+
+def kind_of(start: bytes) -> str:
+    """What a content is, by its first 64 bytes: `image` for one that may be read, a plain word for
+    something else that is well known, '' for what is not known."""
+    return next((kind for pattern, kind in STARTS if re.match(pattern, start, re.DOTALL)), "")
 
 
 def turn(image: Image.Image) -> Image.Transpose | None:

@@ -1,6 +1,9 @@
 """Sources of images in params.yaml: `source:` of a data set, by its kind."""
 
+import codecs
 import re
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Union
 from urllib.parse import urlsplit
 
@@ -54,6 +57,23 @@ class Elpv(Strict):
     kind: Literal["elpv"] = "elpv"
 
 
+def _path(value: str) -> str:
+    if not value.strip() or "\0" in value:
+        raise ValueError("expected the path of a folder, zip or tar")
+    with suppress(RuntimeError):  # of a ~ that stands for no home folder, which `download` tells
+        if Path(value).expanduser().resolve() in (Path().resolve(), *Path().resolve().parents):
+            raise ValueError("the project itself lies there: give a folder of images")
+    return value
+
+
+def _encoding(value: str) -> str:
+    try:
+        codecs.lookup(value)
+    except LookupError:
+        raise ValueError("no encoding that Python knows, such as cp932 or gbk") from None
+    return value
+
+
 def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -76,7 +96,7 @@ class Folder(Strict):
     """
 
     kind: Literal["folder"] = "folder"
-    path: str
+    path: Annotated[str, AfterValidator(_path)]
     splits: (
         dict[
             Literal["train", "val", "test", "public", "private", "unlabelled"],
@@ -95,6 +115,8 @@ class Folder(Strict):
     include: list[str] = []
     """Patterns as a shell's, of whole names below `path`; `*` stands for folders too."""
     exclude: list[str] = []
+    encoding: Annotated[str, AfterValidator(_encoding)] | None = None
+    """Of the names in a zip that are not marked as UTF-8, such as cp932 or gbk."""
 
 
 class Downloaded(Strict):

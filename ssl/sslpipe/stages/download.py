@@ -1,44 +1,53 @@
 """download(dataset): a source's original encoded images → one tar, same bytes each time."""
 
+import re
 from collections.abc import Iterator
 
 from sslpipe.data import raw
+from sslpipe.data.contents import stamps
 from sslpipe.data.sources import SOURCES
 from sslpipe.errors import UserError
+from sslpipe.files import write_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import progress, say
+from sslpipe.schema import Dataset
+from sslpipe.schema.sources import Folder
 from sslpipe.stages import find
 
 
 def run(params: Params, layout: Layout, name: str) -> None:
-    """Write `layout.raw(name)`.
+    """Write `layout.raw(name)`, and `layout.notes(name, "download")`, what was decided on the way.
 
-    The tar depends on the data set's `source` alone; `labelled` only decides whether images
-    outside class folders are a mistake. Raises UserError, and writes nothing, for a source that
-    is missing, broken or holds nothing to use.
+    The tar depends on the data set's `source`, its images and, of a folder, `labelled` alone.
+    Raises UserError, and writes nothing, for a source that is missing, broken, changes while it is
+    read, or whose layout is not certain.
     """
     dataset = find(params.datasets, name, "data set")
     source = dataset.source
+    notes: list[str] = []
+    own = {"labelled": dataset.labelled, "notes": notes} if isinstance(source, Folder) else {}
     try:
-        members = SOURCES[source.kind](source, layout.root)
+        members = SOURCES[source.kind](source, layout.root, **own)
+        members = _unchanged(members, dataset, layout)
         members = progress(members, what=f"{name}: download", unit="images")
-        if dataset.labelled:
-            members = _in_classes(members)
         images = raw.write(layout.raw(name), members)
     except UserError as error:
-        raise UserError(f"datasets.{name}: {error}") from None
+        # with each setting's whole path
+        text = re.sub(r"(?<![\w.])(source\.|labelled: )", rf"datasets.{name}.\1", str(error))
+        raise UserError(
+            text if text.startswith("datasets.") else f"datasets.{name}: {text}"
+        ) from None
+    write_sealed(layout.notes(name, "download"), {"notes": notes})
     say(f"{name}: {images} images in {layout.raw(name)}")
 
 
-def _in_classes(members: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
-    """The same members; fails at the end if none of them lay in a class folder."""
-    in_classes = False
-    for member, content in members:
-        in_classes = in_classes or raw.class_of(member) != raw.LOOSE
-        yield member, content
-    if not in_classes:
-        raise UserError(
-            "no class folders: expected <class>/<file> or train/<class>/<file>; "
-            "for images without labels set labelled: false"
-        )
+def _unchanged(
+    members: Iterator[tuple[str, bytes]], dataset: Dataset, layout: Layout
+) -> Iterator[tuple[str, bytes]]:
+    """The same members. Raises UserError at the end if what they are read from has changed meanwhile: the
+    engines would take the new images for those in the tar."""
+    before = stamps(dataset, layout)
+    yield from members
+    if stamps(dataset, layout) != before:
+        raise UserError("source: its files changed while they were read: run it again")

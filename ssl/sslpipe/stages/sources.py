@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from sslpipe.data.contents import PATHS, settings, watched
-from sslpipe.data.tree import linked_folders
+from sslpipe.data.tree import Found, walk
 from sslpipe.errors import UserError, few
 from sslpipe.files import write_json, write_text
 from sslpipe.layout import Layout
@@ -45,7 +45,7 @@ def run(params: Params, layout: Layout) -> None:
                 "to go on with what was made of it: dvc repro --allow-missing"
             )
             continue
-        if found.folder is not None and (links := linked_folders(found.folder)):
+        if found.folder is not None and (links := _links(found.folder)):
             raise UserError(
                 f"datasets.{name}: {_path(dataset)}: {few(links)}: links to folders, below which DVC sees no "
                 "changes: run it with Snakemake, or put the folders themselves there"
@@ -57,6 +57,13 @@ def run(params: Params, layout: Layout) -> None:
         place.symlink_to(target.resolve(), target_is_directory=True)
         write_text(notes / f"{name}.path", f"{_path(dataset)}\n")
     say(f"{len(params.datasets)} data sets: what they come from is in {folder}")
+
+
+def _links(folder: Path) -> list[str]:
+    found = Found([], [], [])
+    for _ in walk(folder, found):
+        pass
+    return found.links
 
 
 def _link_files(folder: Path, files: tuple[Path, ...]) -> None:

@@ -1,215 +1,157 @@
-"""The user's own images: a folder or a .zip of class folders.
+"""The user's own images: a folder, zip or tar. What is read of it: collection.py; how: layouts.py."""
 
-Layouts: `<class>/<file>`, or `<split>/<class>/<file>` with the splits train, test, val (also
-valid, validation), public and private; either also below one single top folder. Files in folders
-below a class folder belong to the class. Images outside class folders get the class `_`.
-
-Left out, counted and said: files without a suffix in IMAGE_SUFFIXES, links to folders, links in a
-zip. Hidden files and __MACOSX are left out without a word. Links to files are read in a folder.
-"""
-
-import os
-import stat
-import zipfile
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 
 from sslpipe.data.raw import LOOSE
-from sslpipe.errors import UserError
+from sslpipe.data.sources import layouts, tables
+from sslpipe.data.sources.collection import Collection, opened
+from sslpipe.data.suffixes import IMAGE_SUFFIXES
+from sslpipe.errors import UserError, few
+from sslpipe.layout import Layout
 from sslpipe.progress import say
-from sslpipe.schema.sources import Folder
+from sslpipe.schema.sources import Folder, LabelTable
 
-IMAGE_SUFFIXES = frozenset(
-    [".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"]
-)
-SPLIT_FOLDERS = {
-    "train": "train",
-    "test": "test",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "public": "public",
-    "private": "private",
-}
-LARGEST_FILE = 256 * 2**20
-"""Bytes of one encoded image; a longer one is no photograph, and would be held in memory."""
+UNREADABLE_SHARE = 0.01
+"""Of a set's images; more of them are an error, as so many would be missed."""
 
 
-def images(source: Folder, root: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield (member name, bytes), one image in memory at a time. `path` is relative to `root`."""
-    try:
-        path = root / Path(source.path).expanduser()
-    except RuntimeError:
-        raise UserError(f"source.path: {source.path}: ~ stands for no home folder here") from None
-    if path.is_dir():
-        yield from _stream(source.path, *_of_folder(path))
-    elif path.is_file():
-        with _readable_zip(source.path, path) as file:
-            yield from _stream(source.path, *_of_zip(source.path, file))
-    else:
-        raise UserError(
-            f"source.path: {source.path}: no such folder or zip "
-            f"(a path is relative to the project's root, {root.resolve()})"
-        )
-
-
-def members_of(names: Iterable[str]) -> dict[str, str]:
-    """Member name → given name, for relative paths of images with `/` between their parts.
-
-    Raises UserError for split folders beside other folders, a class folder `_`, two files of one
-    member name, and names that a CSV or another system could not hold.
-    """
-    parts = {_sound(name): tuple(name.split("/")) for name in names}
-    if not _has_splits(parts.values()) and _has_one_top(parts.values()):
-        parts = {name: path[1:] for name, path in parts.items()}
-    with_splits = _has_splits(parts.values())
-    members: dict[str, str] = {}
-    for name, path in parts.items():
-        split = "all"
-        if with_splits and len(path) > 1:
-            split, path = SPLIT_FOLDERS[path[0].lower()], path[1:]
-        if len(path) > 1 and path[0] == LOOSE:
-            raise UserError(f"{name}: a class folder cannot be called {LOOSE}: rename it")
-        class_name, file = (path[0], "/".join(path[1:])) if len(path) > 1 else (LOOSE, path[0])
-        member = f"{split}/{class_name}/{file}"
-        if member in members:
-            raise UserError(f"{members[member]} and {name} are the same image twice: {member}")
-        members[member] = name
-    return members
-
-
-def _sound(name: str) -> str:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise UserError(f"{name!r} is not UTF-8: rename it") from None
-    if any(ord(character) < 32 for character in name):
-        raise UserError(f"{name!r} holds a control character: rename it")
-    return name
-
-
-def _has_splits(paths: Iterable[tuple[str, ...]]) -> bool:
-    """Whether the top folders are splits. One class that is called `train` does not make it so."""
-    tops = {path[0] for path in paths if len(path) > 1}
-    splits = {top for top in tops if top.lower() in SPLIT_FOLDERS}
-    if len(splits) > 1 and splits != tops:
-        raise UserError(
-            f"folders {', '.join(sorted(splits))} stand beside {', '.join(sorted(tops - splits))}: "
-            "either all top folders are splits or all are classes"
-        )
-    return bool(tops) and splits == tops
-
-
-def _has_one_top(paths: Iterable[tuple[str, ...]]) -> bool:
-    """Whether everything lies below one folder that holds no image itself."""
-    paths = list(paths)
-    return len({path[0] for path in paths}) == 1 and all(len(path) > 2 for path in paths)
-
-
-def _stream(
-    where: str, names: list[str], left_out: Counter[str], read: Callable[[str], bytes]
+def images(
+    source: Folder, root: Path, *, labelled: bool = True, notes: list[str] | None = None
 ) -> Iterator[tuple[str, bytes]]:
+    """Yield (member name, bytes), one image in memory at a time. `path` is relative to `root`.
+
+    labelled: whether there must be classes. notes: gets what was decided, in lines. Raises UserError
+    where the layout is not certain.
+    """
+    notes = [] if notes is None else notes
+    layout = Layout(root)
     try:
-        members = members_of(names)
+        path = layout.given(source.path)
     except UserError as error:
-        raise UserError(f"source.path: {where}: {error}") from None
-    if left_out:
-        said = ", ".join(f"{count} {what}" for what, count in sorted(left_out.items()))
-        say(f"{where}: left out {said}")
-    if not members:
+        raise UserError(f"source.path: {error}") from None
+    with opened(path, source.path, root, source.encoding) as collection:
+        _require_readable(collection, source)
+        table, of_table = _table(collection, source.labels, layout)
+        reading = layouts.read(collection.images, source, labelled=labelled, table=table)
+        if labelled:
+            _require_classes(reading.members, collection, table is not None)
+        notes += [*collection.notes, *of_table, *reading.notes, *_emptied(collection)]
+        notes += described(reading.members)
+        left_out = collection.left_out + reading.left_out + Counter(collection.others_in_words())
+        left_out += Counter(collection.unreadable.values())
+        if left_out:
+            said = ", ".join(f"{count} {what}" for what, count in sorted(left_out.items()))
+            notes.append(f"left out {said}")
+        for note in notes:
+            say(f"{source.path}: {note}")
+        for member in sorted(reading.members):
+            yield member, collection.read(reading.members[member])
+
+
+def described(members: Mapping[str, str]) -> Iterator[str]:
+    """Splits, classes and formats, in lines of the log."""
+    splits: dict[str, Counter[str]] = {}
+    for member in members:
+        split, class_name, _ = member.split("/", 2)
+        splits.setdefault(split, Counter())[class_name] += 1
+    formats = Counter(
+        PurePosixPath(name).suffix.lower() or "no suffix" for name in members.values()
+    )
+    for split, classes in splits.items():
+        where = "no splits, so they are drawn" if split == "all" else split
+        of_class = [f"{name} {count}" for name, count in sorted(classes.items()) if name != LOOSE]
+        what = f"{len(of_class)} classes: {few(of_class, 10)}" if of_class else "without labels"
+        yield f"{where}: {classes.total()} images, {what}"
+    yield f"formats: {', '.join(f'{suffix} {count}' for suffix, count in formats.most_common())}"
+
+
+def _require_readable(collection: Collection, source: Folder) -> None:
+    pointers = [
+        name
+        for name, size in collection.images.items()
+        if size < 200 and collection.read(name).startswith(b"version https://git-lfs")
+    ]
+    if pointers:
         raise UserError(
-            f"source.path: {where}: no images below it (files that end in "
-            f"{' '.join(sorted(IMAGE_SUFFIXES))})"
+            f"{len(pointers)} of {len(collection.images)} images are Git LFS pointers, such as "
+            f"{pointers[0]}: fetch them with git lfs pull"
         )
-    for member in sorted(members):
-        yield member, read(members[member])
+    lost = {
+        name: why
+        for name, why in collection.unreadable.items()
+        if not any(fnmatchcase(name, pattern) for pattern in source.exclude)
+    }
+    whole = len(collection.images) + len(lost)
+    if len(lost) > UNREADABLE_SHARE * whole:
+        counts = ", ".join(f"{count} {why}" for why, count in Counter(lost.values()).items())
+        suffixes = sorted({f"*{PurePosixPath(name).suffix}" for name in lost})
+        raise UserError(
+            f"{counts} of {whole} images, such as {min(lost)}, cannot be read: convert them to JPEG, or go "
+            f"on without them: source.exclude: {suffixes}"
+        )
+    if not collection.images:
+        raise UserError(
+            f"no images below it (files that end in {' '.join(sorted(IMAGE_SUFFIXES))})"
+        )
 
 
-def _of_folder(top: Path) -> tuple[list[str], Counter[str], Callable[[str], bytes]]:
-    names: list[str] = []
-    left_out: Counter[str] = Counter()
-
-    def fail(error: OSError) -> None:
-        raise UserError(f"{error.filename}: {error.strerror}")
-
-    def read(name: str) -> bytes:
-        try:
-            return (top / name).read_bytes()
-        except OSError as error:
-            fail(error)
-            raise
-
-    for folder, subfolders, files in os.walk(top, onerror=fail):
-        below = Path(folder).relative_to(top)
-        links = sum((Path(folder) / name).is_symlink() for name in subfolders)
-        left_out.update({"links to folders": links} if links else {})
-        subfolders[:] = [name for name in subfolders if not _hidden(name)]
-        for file in files:
-            name = (below / file).as_posix()
-            if _hidden(file):
-                continue
-            path = top / name
-            if not path.is_file():
-                left_out["things that are no files"] += 1
-            elif _wanted(name, path.stat().st_size, left_out):
-                names.append(name)
-    return names, left_out, read
-
-
-@contextmanager
-def _readable_zip(where: str, path: Path) -> Iterator[zipfile.ZipFile]:
+def _table(
+    collection: Collection, settings: LabelTable | None, layout: Layout
+) -> tuple[Mapping[str, tuple[str, str]] | None, list[str]]:
+    if settings is None:
+        return None, []
+    inside = [name for name in collection.tables if f"/{name}".endswith(f"/{settings.table}")]
+    if len(inside) > 1:
+        raise UserError(
+            f"source.labels: {settings.table} may be {few(inside)}: name the folder too"
+        )
+    path = layout.given(settings.table)
+    if inside:
+        content = collection.read(inside[0])
+    elif path.is_file():
+        content = path.read_bytes()
+    else:
+        there = few(collection.tables) or "none"
+        raise UserError(f"source.labels: no table {settings.table!r} in it; tables there: {there}")
     try:
-        file = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
-        raise UserError(f"source.path: {where}: not a readable zip ({error})") from None
-    with file:
-        yield file
+        return tables.labels_of(content, settings, collection.images)
+    except UserError as error:
+        raise UserError(f"source.labels: {error}") from None
 
 
-def _of_zip(
-    where: str, file: zipfile.ZipFile
-) -> tuple[list[str], Counter[str], Callable[[str], bytes]]:
-    """Nothing is extracted; names that would leave the folder are refused all the same."""
-    entries: dict[str, zipfile.ZipInfo] = {}
-    left_out: Counter[str] = Counter()
-
-    def read(name: str) -> bytes:
-        try:
-            return file.read(entries[name])
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-            raise UserError(f"source.path: {where}: broken at {name} ({error})") from None
-        except (RuntimeError, NotImplementedError) as error:  # encrypted; exotic compression
-            raise UserError(f"source.path: {where}: cannot read {name} ({error})") from None
-
-    for entry in file.infolist():
-        name = entry.filename.replace("\\", "/")  # some Windows tools write backslashes
-        parts = [part for part in name.split("/") if part not in ("", ".")]
-        if name.startswith("/") or ".." in parts or (parts and parts[0].endswith(":")):
-            raise UserError(f"source.path: {where}: unsafe name {entry.filename!r} inside")
-        if entry.is_dir() or any(map(_hidden, parts)):
-            continue
-        name = "/".join(parts)
-        if stat.S_ISLNK(entry.external_attr >> 16):
-            left_out["links"] += 1
-        elif _wanted(name, entry.file_size, left_out):
-            if name in entries:
-                raise UserError(f"source.path: {where}: {name} is inside twice")
-            entries[name] = entry
-    return list(entries), left_out, read
+def _require_classes(members: Mapping[str, str], collection: Collection, by_table: bool) -> None:
+    classes = {member.split("/", 2)[1] for member in members} - {LOOSE}
+    if len(classes) >= 2:
+        return
+    hint = ""
+    for name in sorted(collection.tables, key=lambda name: (name.count("/"), name)):
+        if not by_table and (columns := tables.columns(collection.read(name))):
+            hint = f"; {name} lies there, with columns {', '.join(columns)}: source.labels: {name}"
+            break
+    raise UserError(
+        f"a labelled set needs two classes or more; there are: {few(classes) or 'none'}{hint}; for images "
+        "without labels set labelled: false"
+    )
 
 
-def _hidden(part: str) -> bool:
-    return part.startswith(".") or part == "__MACOSX"
-
-
-def _wanted(name: str, size: int, left_out: Counter[str]) -> bool:
-    if Path(name).suffix.lower() not in IMAGE_SUFFIXES:
-        left_out["files of other kinds"] += 1
-        return False
-    if size > LARGEST_FILE:
-        left_out[f"images of more than {LARGEST_FILE // 2**20} MiB"] += 1
-        return False
-    return True
+def _emptied(collection: Collection) -> Iterator[str]:
+    """Folders of which no image is left."""
+    whole = {str(parent) for name in collection.images for parent in PurePosixPath(name).parents}
+    lost: dict[str, Counter[str]] = {}
+    for name, why in collection.unreadable.items():
+        folder = str(PurePosixPath(name).parent)
+        if folder not in whole:
+            lost.setdefault(folder, Counter())[why] += 1
+    for name in (*collection.others, *collection.tables):
+        folder = str(PurePosixPath(name).parent)
+        if folder not in whole and folder not in lost:
+            lost[folder] = Counter()
+    if lost:
+        words = [
+            f"{folder} ({', '.join(f'{n} {why}' for why, n in counts.items()) or 'other files'})"
+            for folder, counts in lost.items()
+        ]
+        yield f"folders without an image that can be read: {few(words)}"

@@ -105,7 +105,7 @@ def _by_folders(
         raise UserError(
             f"no class folders: expected <class>/<file> or train/<class>/<file>, but {len(labelled)} images "
             "lie outside folders; if the classes stand in a table, set source.labels, for images "
-            "without labels labelled: false beside source"
+            "without labels labelled: false"
         )
     parents = defaultdict(set)
     for split, items in parts.items():

@@ -112,7 +112,7 @@ def _certain(below: Mapping[str, list[Item]], labelled: bool, by_table: bool) ->
         raise UserError(
             f"{few(splits)}: read as splits, in which there are no class folders; if these are the "
             "classes, set source.splits: {}; if the classes stand in a table, source.labels; for images "
-            "without labels, labelled: false beside source"
+            "without labels, labelled: false"
         )
     flat = {top for top in others if _is_flat(top, below[top])}
     if others - flat or (flat and len(with_classes) < 2):

@@ -1,0 +1,241 @@
+"""What lies in folders, zips and tars as people and systems leave them."""
+
+import io
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from sslpipe.data.sources import folder
+from sslpipe.data.sources.collection import opened
+from sslpipe.errors import UserError
+from sslpipe.schema.sources import Folder
+
+
+def picture(number=0, kind="PNG") -> bytes:
+    pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+def put(top: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_bytes(content)
+    return top
+
+
+def look(path, **settings):
+    with opened(path, "x", Path(), **settings) as collection:
+        return collection
+
+
+class Written(zipfile.ZipInfo):
+    """An entry whose name is these bytes, marked as UTF-8 or not."""
+
+    def __init__(self, name: bytes, marked=False, extra=b""):
+        super().__init__("x")
+        self.written, self.marked, self.extra = name, marked, extra
+
+    def _encodeFilenameFlags(self):  # noqa: N802
+        return self.written, self.flag_bits & ~0x800 | (0x800 if self.marked else 0)
+
+
+def make_zip(path: Path, names, marked=False, **how) -> Path:
+    with zipfile.ZipFile(path, "w", **how) as file:
+        for number, name in enumerate(names):
+            file.writestr(Written(name, marked), picture(number))
+    return path
+
+
+def test_names_of_another_code_page_are_not_guessed(tmp_path):
+    names = [f"{c}/{i}.png".encode("cp932") for c in ("ソファ", "ソース", "机") for i in range(2)]
+    path = make_zip(tmp_path / "x.zip", names)
+    with pytest.raises(
+        UserError, match=r"not marked as UTF-8.*ソファ/0\.png in cp932.*source\.encoding"
+    ):
+        look(path)
+    found = look(path, encoding="cp932")
+    assert {name.split("/")[0] for name in found.images} == {"ソファ", "ソース", "机"}
+    with pytest.raises(UserError, match=r"source\.encoding: ascii: .* is not in it"):
+        look(path, encoding="ascii")
+
+
+@pytest.mark.parametrize("encoding", ["big5", "gbk", "euc_kr", "cp1251", "cp1252"])
+def test_any_code_page_can_be_given(tmp_path, encoding):
+    name = {"big5": "功能", "gbk": "汉字", "euc_kr": "한글", "cp1251": "кот", "cp1252": "Bäume"}[
+        encoding
+    ]
+    path = make_zip(tmp_path / "x.zip", [f"{name}/1.png".encode(encoding)])
+    assert list(look(path, encoding=encoding).images) == [f"{name}/1.png"]
+
+
+def test_utf8_without_the_mark_is_taken(tmp_path):
+    path = make_zip(tmp_path / "x.zip", ["猫/1.png".encode(), b"dog/2.png", b"cat\\3.png"])
+    assert list(look(path).images) == ["猫/1.png", "dog/2.png", "cat/3.png"]
+
+
+def test_a_unicode_path_of_the_extra_field_counts(tmp_path):
+    import struct
+    import zlib
+
+    written = "ソース/1.png".encode("cp932")
+    content = struct.pack("<BI", 1, zlib.crc32(written)) + "ソース/1.png".encode()
+    extra = struct.pack("<HH", 0x7075, len(content)) + content
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
+        file.writestr(Written(written, extra=extra), picture())
+    assert list(look(tmp_path / "x.zip").images) == ["ソース/1.png"]
+
+
+def test_damage_of_any_kind_is_one_line(tmp_path):
+    path = make_zip(tmp_path / "a.zip", ["Crème/1.png".encode("latin-1")], marked=True)
+    with pytest.raises(UserError, match="not a readable zip.*pack it anew"):
+        look(path)
+    for kind in (zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_DEFLATED):
+        path = make_zip(tmp_path / f"{kind}.zip", [b"a/1.png", b"b/2.png"], compression=kind)
+        content = bytearray(path.read_bytes())
+        content[60:160] = bytes(100)
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=r"broken at a/1\.png") as caught:
+            with opened(path, "x", Path()) as collection:
+                collection.read("a/1.png")
+        assert "\n" not in str(caught.value)
+    for start in (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07\x00", b"\x28\xb5\x2f\xfd"):
+        (tmp_path / "other").write_bytes(start + bytes(1000))
+        with pytest.raises(UserError, match="not a folder, zip or tar: unpack it"):
+            look(tmp_path / "other")
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_tars(tmp_path, mode, capsys):
+    path = tmp_path / "set.any"
+    with tarfile.open(path, mode) as tar:
+        for number, name in enumerate(
+            ["top/b/2.png", "top/a/1.png", "./top/notes.txt", "top/.hidden.png"]
+        ):
+            info = tarfile.TarInfo(name)
+            info.size = len(picture(number))
+            tar.addfile(info, io.BytesIO(picture(number)))
+        link = tarfile.TarInfo("top/a/link.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    members = list(folder.images(Folder(path=str(path)), Path()))
+    assert members == [("all/a/1.png", picture(1)), ("all/b/2.png", picture(0))]
+    said = capsys.readouterr().err
+    assert "left out 1 files of other kinds (.txt 1), 1 links, devices and the like" in said
+
+
+def test_unsafe_and_broken_tars_are_one_line(tmp_path):
+    path = tmp_path / "x.tar"
+    with tarfile.open(path, "w") as tar:
+        info = tarfile.TarInfo("../../evil.png")
+        tar.addfile(info, io.BytesIO())
+    with pytest.raises(UserError, match="unsafe name '../../evil.png' inside"):
+        look(path)
+    with tarfile.open(path, "w:gz") as tar:
+        info = tarfile.TarInfo("a/1.png")
+        info.size = 10000
+        tar.addfile(info, io.BytesIO(os.urandom(10000)))
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(UserError, match=r"source.path: x: ") as caught:
+        with opened(path, "x", Path()) as collection:
+            collection.read("a/1.png")
+    assert "\n" not in str(caught.value)
+
+
+def test_formats_go_by_suffix_and_where_there_is_none_by_content(tmp_path):
+    files = {
+        "a/1.avif": picture(kind="AVIF"), "a/2.JFIF": picture(kind="JPEG"), "a/3": picture(kind="WEBP"),
+        "a/n01.42": picture(), "a/README": b"text", "a/4.dat": picture(), "a/data": b"BM is text",
+    }  # fmt: skip
+    found = look(put(tmp_path / "x", files))
+    assert sorted(found.images) == ["a/1.avif", "a/2.JFIF", "a/3", "a/n01.42"]
+    assert sorted(found.others) == ["a/4.dat", "a/README", "a/data"]
+
+
+def test_images_that_cannot_be_read_are_named_in_plain_words(tmp_path):
+    files = {f"{c}/{i}.png": picture(i) for c in "ab" for i in range(4)}
+    files |= {f"phone/{i}.HEIC": b"\0\0\0\x18ftypheic" for i in range(3)}
+    top = put(tmp_path / "x", files)
+    with pytest.raises(
+        UserError, match=r"3 HEIC images of 11 images.*source.exclude: \['\*.HEIC'\]"
+    ):
+        list(folder.images(Folder(path=str(top)), Path()))
+    assert len(list(folder.images(Folder(path=str(top), exclude=["*.HEIC"]), Path()))) == 8
+
+
+def test_a_folder_that_loses_all_its_images_is_named(tmp_path, capsys):
+    files = {f"{c}/{i}.png": picture(i) for c in "ab" for i in range(3)} | {"docs/x.pdf": b"%PDF"}
+    list(folder.images(Folder(path=str(put(tmp_path / "x", files))), Path()))
+    assert (
+        "folders without an image that can be read: docs (other files)" in capsys.readouterr().err
+    )
+
+
+def test_git_lfs_pointers_are_named(tmp_path):
+    pointer = (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
+    )
+    top = put(tmp_path / "x", {"a/1.jpg": pointer, "b/2.jpg": picture()})
+    with pytest.raises(UserError, match="1 of 2 images are Git LFS pointers.*git lfs pull"):
+        list(folder.images(Folder(path=str(top)), Path()))
+
+
+@pytest.mark.parametrize(
+    "system", ["@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found", "__MACOSX", ".Trash"]
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_systems_leave_is_no_image(tmp_path, system, packed):
+    files = {"a/1.png": picture(1), "b/2.png": picture(2)}
+    files |= {f"a/{system}/1.png/THUMB.png": picture(3), f"{system}/cover.png": picture(4)}
+    path = put(tmp_path / "x", files)
+    if packed:
+        path = tmp_path / "x.zip"
+        with zipfile.ZipFile(path, "w") as file:
+            for name, content in files.items():
+                file.writestr(name, content)
+    assert sorted(look(path).images) == ["a/1.png", "b/2.png"]
+
+
+def test_paths_that_are_none(tmp_path):
+    for path, message in (
+        (tmp_path / ("x" * 300), "too long"),
+        (tmp_path / "gone", "no such folder"),
+    ):
+        with pytest.raises(UserError, match=message) as caught:
+            look(path)
+        assert "\n" not in str(caught.value)
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(UserError, match="no such folder, zip or tar"):
+        look(tmp_path / "fifo")
+
+
+kinds = st.sampled_from([".png", ".PNG", ".txt", ".heic", "", ".jpg", ".npy", ".7"])
+parts = st.sampled_from(["a", "b", ".x", "@eaDir", "c d", "é"])
+names = st.builds(lambda folders, stem, kind: "/".join([*folders, stem + kind]), st.lists(parts, max_size=2), st.sampled_from(["1", "x"]), kinds)  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sets(names, min_size=1, max_size=12), st.booleans())
+def test_every_file_is_somewhere(tmp_path_factory, names, packed):
+    top = tmp_path_factory.mktemp("tree")
+    if packed:
+        with zipfile.ZipFile(top / "x.zip", "w") as file:
+            for name in names:
+                file.writestr(name, picture())
+        found = look(top / "x.zip")
+    else:
+        found = look(put(top, dict.fromkeys(names, picture())))
+    hidden = {
+        name for name in names if any(p.startswith(".") or p == "@eaDir" for p in name.split("/"))
+    }
+    kept = [*found.images, *found.unreadable, *found.others, *found.tables]
+    assert sorted(kept) == sorted(names - hidden)
+    assert sum(found.others_in_words().values()) == len(found.others) + len(found.tables)
