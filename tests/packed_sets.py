@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 
 from sslpipe.data.index import write_index
+from sslpipe.files import write_sealed
 from sslpipe.layout import Layout
 
 
@@ -17,3 +18,5 @@ def write_packed(layout: Layout, name: str, entries, images: np.ndarray) -> None
     ]
     write_index(layout.packed_index(name), with_sums)
     np.save(layout.packed_images(name), images)
+    write_sealed(layout.notes(name, "download"), {"notes": []})
+    write_sealed(layout.notes(name, "subset"), {"notes": [], "left_out": []})

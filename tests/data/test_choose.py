@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sslpipe.data.choose import choose
 from sslpipe.data.raw import Member
-from sslpipe.data.splits import SPLITS, share
+from sslpipe.data.splits import SPLITS, assign, share
 from sslpipe.errors import UserError
 from sslpipe.schema import Dataset
 
@@ -102,4 +102,39 @@ def test_adding_images_moves_no_other(old, more):
     fixed = {"all/a/fixed.jpg", "all/b/fixed.jpg"}
     before = {c.member.name: c.split for c in choose(members(old | fixed), dataset())}
     after = {c.member.name: c.split for c in choose(members(old | more | fixed), dataset())}
-    assert before.items() <= after.items()
+    # but for the only training image of a class, which stayed there for want of another
+    trained = Counter(name[4] for name, split in before.items() if split == "train")
+    alone = {n for n, split in before.items() if split == "train" and trained[n[4]] == 1}
+    assert {k: v for k, v in before.items() if k not in alone}.items() <= after.items()
+
+
+@given(st.lists(st.integers(1, 4), min_size=2, max_size=6), st.integers(0, 50))
+def test_a_class_keeps_a_training_image_and_nothing_else_moves(sizes, seed):
+    names = [
+        f"all/{c}/{seed}_{i}.jpg"
+        for c, size in zip("abcdef", sizes, strict=False)
+        for i in range(size)
+    ]
+    settings = dataset()
+    drawn = {name: assign(name, "all", {"all"}, settings.splits) for name in names}
+    chosen = {c.member.name: c.split for c in choose(members(names), settings)}
+    for c in {name[4] for name in names}:
+        of_class = [name for name in names if name[4] == c]
+        assert any(chosen[name] == "train" for name in of_class)
+        moved = [name for name in of_class if chosen[name] != drawn[name]]
+        assert len(moved) == (not any(drawn[name] == "train" for name in of_class))
+
+
+def test_given_held_out_images_stay_where_they_are():
+    names = ["train/a/1.jpg", "test/a/1.jpg", "test/b/1.jpg", "train/c/1.jpg"]
+    chosen = {c.member.name: c.split for c in choose(members(names), dataset())}
+    assert chosen["test/b/1.jpg"] in ("public", "private")
+    assert chosen["train/a/1.jpg"] == chosen["train/c/1.jpg"] == "train"
+
+
+def test_images_without_labels_are_a_split_of_their_own():
+    names = [*MANY, "unlabelled/_/1.jpg"]
+    chosen = choose(members(names), dataset())
+    assert chosen[-1][1:] == ("unlabelled", -1, "")
+    assert len(chosen) == len(names)
+    assert {c.split for c in choose(members(names), dataset(labelled=False))} == {"train"}

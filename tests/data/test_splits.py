@@ -85,18 +85,32 @@ def test_a_larger_last_share_only_takes_from_train(name, val, private, more):
 
 
 def test_empty_splits_of_a_labelled_set_are_refused():
-    full = [(split, "a") for split in splits.SPLITS]
+    full = dict.fromkeys([(split, c) for split in splits.SPLITS for c in "ab"], 1)
     splits.check(full)
-    for i, split in enumerate(splits.SPLITS):
+    for split in splits.SPLITS:
         with pytest.raises(UserError, match=rf"no image is left for {split}:"):
-            splits.check(full[:i] + full[i + 1 :])
+            splits.check({pair: 1 for pair in full if pair[0] != split})
+
+
+def test_a_set_on_which_no_score_is_possible_is_refused():
+    full = dict.fromkeys([(split, c) for split in splits.SPLITS for c in "ab"], 1)
+    with pytest.raises(UserError, match="only class a has training images"):
+        splits.check({pair: 1 for pair in full if pair != ("train", "b")})
+    for split in ("val", "public", "private"):
+        of_another = {pair: 1 for pair in full if pair[0] != split} | {(split, "images"): 12}
+        with pytest.raises(
+            UserError, match=rf"no class of {split} \(images\) is in train \(a, b\)"
+        ):
+            splits.check(of_another)
 
 
 def test_classes_that_miss_from_a_split_are_said(capsys):
-    full = [(split, class_name) for split in splits.SPLITS for class_name in "abcdefgh"]
+    full = dict.fromkeys([(split, name) for split in splits.SPLITS for name in "abcdefgh"], 3)
     splits.check(full)
     assert capsys.readouterr().err == ""
-    splits.check([pair for pair in full if pair != ("val", "b")])
+    splits.check({pair: 3 for pair in full if pair != ("val", "b")})
     assert "1 classes have no image in val: b" in capsys.readouterr().err
-    splits.check([pair for pair in full if pair[0] != "public"] + [("public", "a")])
+    splits.check({pair: 3 for pair in full if pair[0] != "public"} | {("public", "a"): 1})
     assert "7 classes have no image in public: b, c, d, e, f, …" in capsys.readouterr().err
+    splits.check({pair: 3 for pair in full if pair != ("train", "b")})
+    assert "1 classes have no image in train: b, so that 9 held-out" in capsys.readouterr().err

@@ -259,6 +259,27 @@ def test_refusals():
         evaluate(features, labels, splits, settings(), seed=0)
 
 
+def test_fewer_training_images_than_neighbours_all_vote_and_it_is_said():
+    features, labels, splits = problem()
+    asked = evaluate(features, labels, splits, settings(k=400))
+    assert asked["knn_k"] == 300
+    every = evaluate(features, labels, splits, settings(k=300))
+    assert "knn_k" not in every
+    assert {key: asked[key] for key in every} == every
+
+
+def test_unused_images_take_no_part():
+    features, labels, splits = problem()
+    unused = np.flatnonzero(splits == "train")[::3]
+    kept = np.setdiff1d(np.arange(len(splits)), unused)
+    marked = splits.astype("<U7")
+    marked[unused] = "unused"
+    noise = features.copy()
+    noise[unused] = 1e6
+    without = evaluate(features[kept], labels[kept], splits[kept], settings())
+    assert evaluate(noise, labels, marked, settings()) == without
+
+
 # --- answers, few labels, features --------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from sslpipe.data.index import Entry, write_index
 from sslpipe.errors import UserError
+from sslpipe.files import write_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import load
 from sslpipe.schema import Dataset
@@ -40,6 +41,9 @@ def layout(tmp_path):
         )
     ]
     write_index(layout.packed_index("mine"), entries)
+    for name in ("mine", "digits"):
+        write_sealed(layout.notes(name, "download"), {"notes": []})
+        write_sealed(layout.notes(name, "subset"), {"notes": [], "left_out": []})
     return layout
 
 
@@ -92,3 +96,16 @@ def test_what_is_missing_is_one_line(layout):
         describe.run(params(), layout, "nope")
     with pytest.raises(UserError, match=r"digits\.csv: missing.*sslpipe subset digits"):
         describe.run(params(), layout, "digits")
+
+
+def test_what_was_decided_and_what_flatters_is_shown(layout):
+    write_sealed(layout.notes("mine", "download"), {"notes": ["folder Test_*1 is read as test"]})
+    write_sealed(layout.notes("mine", "subset"), {"notes": ["2 held-out images …"], "left_out": []})
+    text = written(layout)
+    assert (
+        "## How it was read\n\n- folder Test\\_\\*1 is read as test\n- 2 held-out images …\n"
+        in text
+    )
+    assert json.loads(layout.dataset_facts("mine").read_text())["remarks"] == [
+        "2 held-out images …"
+    ]

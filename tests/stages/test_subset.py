@@ -12,12 +12,15 @@ import pytest
 from PIL import Image
 
 from sslpipe.data import raw
+from sslpipe.data.corpus import trained_on
 from sslpipe.data.index import open_packed
 from sslpipe.errors import UserError
+from sslpipe.files import read_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import load
 from sslpipe.schema import Dataset
 from sslpipe.stages import download, subset
+from sslpipe.stages.inputs import without_copies
 
 REAL = os.environ.get("SSLPIPE_TEST_IMAGES")
 
@@ -221,6 +224,64 @@ def test_a_missing_tar_names_the_stage_that_makes_it(tmp_path):
 def test_an_unknown_name_lists_those_there_are(tmp_path):
     with pytest.raises(UserError, match=r"no data set named 'mime'.*digits, mine"):
         subset.run(params(), Layout(tmp_path), "mime")
+
+
+def textured(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).resize((32, 32), Image.Resampling.NEAREST).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_held_out_images_among_the_training_images_are_said_and_may_be_left_out(tmp_path, capsys):
+    layout = Layout(tmp_path)
+    names = [
+        f"{s}/{c}/{i}.png"
+        for s in ("train", "val", "public", "private")
+        for c in "ab"
+        for i in range(8)
+    ]
+    files = {name: textured(seed) for seed, name in enumerate(names)}
+    files["public/a/0.png"] = files["train/a/1.png"]
+    files["private/a/3.png"] = files["train/b/2.png"]  # of another class
+    raw.write(layout.raw("mine"), sorted(files.items()))
+    subset.run(params(), layout, "mine")
+    said = capsys.readouterr().err
+    assert (
+        "2 held-out images are among the training images (2 equal one, 0 look like one; 1 of another"
+        in said
+    )
+    assert "datasets.mine.copies: leave_out takes 2 training images" in said
+    assert read_sealed(layout.notes("mine", "subset"))["left_out"] == []
+    subset.run(params(copies="leave_out"), layout, "mine")
+    index = without_copies(layout, "mine", open_packed(layout, "mine")[1])
+    out = [index.entries[row].source_name for row in index.left_out]
+    assert out == ["train/a/1.png", "train/b/2.png"]
+    examples = {index.entries[row].source_name for row in index.examples()}
+    assert examples == {name for name in names if name.startswith("train")} - set(out)
+
+
+def test_a_set_without_copies_says_nothing(layout):
+    subset.run(params(labelled=False), layout, "mine")
+    assert read_sealed(layout.notes("mine", "subset")) == {"notes": [], "left_out": []}
+
+
+def test_unlabelled_images_are_packed_behind_the_others(tmp_path):
+    layout = Layout(tmp_path)
+    names = [
+        f"{s}/{c}/{i}.png"
+        for s in ("train", "val", "public", "private")
+        for c in "ab"
+        for i in range(2)
+    ]
+    names += [f"unlabelled/_/{i}.png" for i in range(3)]
+    raw.write(layout.raw("mine"), [(name, textured(seed)) for seed, name in enumerate(names)])
+    subset.run(params(), layout, "mine")
+    index = open_packed(layout, "mine")[1]
+    assert index.classes == ("a", "b")
+    assert index.scored == slice(0, 16)
+    assert index.labels("unlabelled").tolist() == [-1, -1, -1]
+    assert len(trained_on(index)) == 4 + 3
 
 
 @pytest.mark.skipif(not REAL, reason="SSLPIPE_TEST_IMAGES does not name a folder of real zips")

@@ -37,6 +37,7 @@ rule subset:
             "schema/data.py",
             "data/choose.py",
             "data/decode.py",
+            "data/duplicates.py",
             "data/fast_jpeg.py",
             "data/images.py",
             "data/index.py",
@@ -48,6 +49,7 @@ rule subset:
     output:
         "data/packed/{dataset}.npy",
         "data/packed/{dataset}.csv",
+        "data/notes/{dataset}.subset.json",
     log:
         "logs/subset/{dataset}.log",
     benchmark:

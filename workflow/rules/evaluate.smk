@@ -4,6 +4,7 @@ rule embed:
         "data/runs/{run}/encoder.safetensors",
         "data/packed/{dataset}.npy",
         "data/packed/{dataset}.csv",
+        "data/notes/{dataset}.subset.json",
     output:
         "data/embeddings/{run}/{dataset}.npz",
     log:
@@ -47,6 +48,7 @@ rule finetune:
         "data/runs/{run}/encoder.safetensors",
         "data/packed/{dataset}.npy",
         "data/packed/{dataset}.csv",
+        "data/notes/{dataset}.subset.json",
     output:
         "reports/metrics/{dataset}/finetune/{run}.json",
         "reports/predictions/{dataset}/finetune/{run}.npz",

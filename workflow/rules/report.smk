@@ -40,6 +40,8 @@ rule describe:
             "reporting/markdown.py",
         ),
         "data/packed/{dataset}.csv",
+        "data/notes/{dataset}.download.json",
+        "data/notes/{dataset}.subset.json",
     output:
         "reports/data/{dataset}.md",
         "reports/data/{dataset}.json",
@@ -114,6 +116,7 @@ rule neighbours:
 rule leaderboard:
     input:
         code("stages/leaderboard.py", "schema/report.py", "reporting"),
+        DATA,
         METRICS,
         PREDICTIONS,
         PRETRAIN_REPORTS,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sslpipe.data.raw import LOOSE, Member
 from sslpipe.data.splits import PACKED, UNLABELLED, assign, share
-from sslpipe.errors import UserError
+from sslpipe.errors import UserError, few
 from sslpipe.progress import say
 from sslpipe.schema import Dataset
 
@@ -52,6 +52,8 @@ def choose(members: Sequence[Member], dataset: Dataset) -> list[Choice]:
         label = labels[member.class_name] if dataset.labelled else -1
         class_name = sys.intern(member.class_name) if dataset.labelled else ""
         chosen.append(Choice(member, sys.intern(split), label, class_name))
+    if dataset.labelled:
+        chosen = _with_an_example(chosen)
     chosen = _limited(chosen, dataset.max_images_per_class)
     if dataset.labelled:
         chosen += [Choice(member, UNLABELLED, -1, "") for member in unlabelled]
@@ -63,6 +65,24 @@ def _in_class_folders(members: Sequence[Member]) -> list[Member]:
     if len(inside) < len(members):
         say(f"left out {len(members) - len(inside)} images outside class folders")
     return inside
+
+
+def _with_an_example(chosen: list[Choice]) -> list[Choice]:
+    """A class of few images may lose all to val, public and private: then the one with the smallest hash
+    of its name stays in train, if it was drawn and not given."""
+    trained = {choice.label for choice in chosen if choice.split == "train"}
+    drawn = [choice for choice in chosen if choice.member.split in ("all", "train")]
+    moved = {}
+    for choice in sorted(drawn, key=lambda choice: share(choice.member.name, "keep:")):
+        if choice.label not in trained:
+            trained.add(choice.label)
+            moved[choice.member.name] = choice._replace(split="train")
+    if moved:
+        names = few(choice.class_name for choice in moved.values())
+        say(
+            f"{len(moved)} classes of few images keep one in train that was drawn for another split: {names}"
+        )
+    return [moved.get(choice.member.name, choice) for choice in chosen]
 
 
 def _limited(chosen: list[Choice], limit: int | None) -> list[Choice]:

@@ -53,7 +53,9 @@ def compose(
         described.append(member)
     images = sum(member["images"] for member in described)
     if images == 0:
-        raise UserError(f"corpora.{name}: no training image in {', '.join(members)}")
+        lost = sum(map(len, left_out.values()))
+        why = f": all {lost} equal a val, public or private image, or look like one" if lost else ""
+        raise UserError(f"corpora.{name}: no training image in {', '.join(members)}{why}")
     content = {
         "name": name,
         "image_size": image_size,

@@ -52,10 +52,12 @@ BLOCK = 1024  # images that a thread checks at a time
 
 @dataclass(frozen=True)
 class Index:
-    """entries: the packed images, entry i in row i, ordered by split; unreadable: the others."""
+    """entries: the packed images, entry i in row i, ordered by split; unreadable: the others.
+    left_out: training rows that are no examples, as they are copies of held-out images."""
 
     entries: tuple[Entry, ...]
     unreadable: tuple[Entry, ...]
+    left_out: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -65,6 +67,13 @@ class Index:
         rank = PACKED.index(split)
         start, stop = np.searchsorted(self._ranks, [rank, rank + 1])
         return slice(int(start), int(stop))
+
+    def examples(self) -> slice | np.ndarray:
+        """The rows of the train split, less those left out."""
+        rows = self.split_slice("train")
+        if not self.left_out:
+            return rows
+        return np.setdiff1d(np.arange(rows.start, rows.stop), self.left_out)
 
     @property
     def scored(self) -> slice:

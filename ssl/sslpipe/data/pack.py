@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -128,7 +128,7 @@ def check(journal: Path, max_unreadable: float) -> Packed:
     Raises UserError for too many unreadable images, or a labelled set with an empty split.
     """
     unreadable = []
-    in_splits: set[tuple[str, str]] = set()
+    in_splits: Counter[tuple[str, str]] = Counter()
     labelled, count = False, 0
     for entry in _entries(journal):
         if entry.error:
@@ -137,7 +137,7 @@ def check(journal: Path, max_unreadable: float) -> Packed:
             count += 1
             labelled = labelled or entry.label >= 0
             if entry.split != splits.UNLABELLED:
-                in_splits.add((entry.split, entry.class_name))
+                in_splits[entry.split, entry.class_name] += 1
     if len(unreadable) > max_unreadable * (count + len(unreadable)):
         first = "; ".join(f"{entry.source_name} ({entry.error})" for entry in unreadable[:3])
         raise UserError(
@@ -147,7 +147,7 @@ def check(journal: Path, max_unreadable: float) -> Packed:
     if not count:
         raise UserError("no image is left to pack")
     if labelled:
-        splits.check(sorted(in_splits))
+        splits.check(in_splits)
     return Packed(count, unreadable)
 
 

@@ -1,9 +1,9 @@
 """Which images are held out. A split follows from an image's name, so none moves another."""
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 
-from sslpipe.errors import UserError
+from sslpipe.errors import UserError, few
 from sslpipe.progress import say
 from sslpipe.schema import Splits
 
@@ -48,13 +48,14 @@ def carved(given_by_source: Collection[str]) -> list[str]:
     return [split for split in SPLITS if split in missing]
 
 
-def check(assigned: Iterable[tuple[str, str]]) -> None:
-    """Check a labelled set's (split, class) pairs.
+def check(images: Mapping[tuple[str, str], int]) -> None:
+    """Check how many images a labelled set has of each (split, class).
 
-    Raises UserError for an empty split; says which classes miss from one.
+    Raises UserError where no score is possible: an empty split, fewer than two classes in train, a
+    held-out split of whose classes none is in train. Says which classes miss from a split.
     """
     classes: dict[str, set[str]] = {split: set() for split in SPLITS}
-    for split, class_name in assigned:
+    for split, class_name in images:
         classes[split].add(class_name)
     empty = [split for split in SPLITS if not classes[split]]
     if empty:
@@ -62,9 +63,21 @@ def check(assigned: Iterable[tuple[str, str]]) -> None:
             f"no image is left for {', '.join(empty)}: more images are needed, or other shares "
             "in `splits`"
         )
+    if len(classes["train"]) < 2:
+        raise UserError(
+            f"only class {few(classes['train'])} has training images: nothing can be told apart"
+        )
     everything = set().union(*classes.values())
     for split in SPLITS:
-        missing = sorted(everything - classes[split])
-        if missing:
-            some = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
-            say(f"warning: {len(missing)} classes have no image in {split}: {some}")
+        if not classes[split] & classes["train"]:
+            raise UserError(
+                f"no class of {split} ({few(classes[split])}) is in train ({few(classes['train'])}), so that "
+                "no score is possible: are these images labelled? Leave them out, with source.exclude for "
+                "a folder, and they are drawn from train"
+            )
+        if missing := everything - classes[split]:
+            lost = ""
+            if split == "train":
+                count = sum(n for (_, name), n in images.items() if name in missing)
+                lost = f", so that {count} held-out images cannot be recognised"
+            say(f"warning: {len(missing)} classes have no image in {split}: {few(missing)}{lost}")

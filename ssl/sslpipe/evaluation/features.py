@@ -14,6 +14,8 @@ from sslpipe.views.policy import ViewPolicy
 # Pixels of a batch: 512 images of 96×96.
 BATCH_PIXELS = 512 * 96 * 96
 # Images of which views are embedded, and features of which all pairs are compared.
+UNUSED = "unused"
+"""In a split's place: an image that takes no part in scores."""
 MOST_PAIRED = 1000
 
 

@@ -129,7 +129,7 @@ def choose(
 ) -> Tried:
     """The network of the learning rate that is best on val; of equals the smallest. Reads train and
     val only. All learning rates see the same batches of the same views."""
-    train, val = index.split_slice("train"), index.split_slice("val")
+    train, val = index.examples(), index.split_slice("val")
     best: Tried | None = None
     for lr in sorted(set(settings.lr)):
         network = Classifier(copy.deepcopy(encoder), len(index.classes))

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sslpipe.evaluation.features import evenly
+from sslpipe.evaluation.features import UNUSED, evenly
 from sslpipe.evaluation.few_labels import labelled_part
 from sslpipe.evaluation.knn import nearest, vote
 from sslpipe.evaluation.probe import Probes, fit_probes, standardise
@@ -68,7 +68,7 @@ def evaluate(
     """Score the frozen features of one encoder on one data set.
 
     features (N, D) float32, labels (N,) int64 below the number of classes (their names), splits (N,)
-    names out of SPLITS, views (2, n, D) float32: features of two views of some images. Scores
+    names out of SPLITS or UNUSED, views (2, n, D) float32: features of two views of some images. Scores
     without a split's name are of public and private together. Raises ValueError for input that
     cannot be scored.
     """
@@ -136,7 +136,7 @@ def _rows(features: np.ndarray, labels: np.ndarray, splits: np.ndarray) -> dict[
         raise ValueError(
             f"{len(features)} features, {len(labels)} labels and {len(splits)} splits do not match"
         )
-    unknown = sorted(set(np.unique(splits).tolist()) - set(SPLITS))
+    unknown = sorted(set(np.unique(splits).tolist()) - {*SPLITS, UNUSED})
     if unknown:
         raise ValueError(f"unknown split {unknown[0]!r}, known: {', '.join(SPLITS)}")
     rows = {name: np.flatnonzero(splits == name) for name in SPLITS}
@@ -162,7 +162,8 @@ def _knn(part: Of, label: Of, classes: int, settings: Knn) -> Evaluation:
     bank = part["train"]
     # As many as the furthest asks for, found once; fewer neighbours are the first of them.
     others = [k for k in settings.also_k if k <= len(bank)]
-    most = max([settings.k, *others])
+    k = min(settings.k, len(bank))
+    most = max([k, *others])
 
     def voters(name: str) -> tuple[Tensor, Tensor, Tensor]:
         similarity, index = nearest(bank, part[name], most, bank_labels=label["train"])
@@ -175,8 +176,7 @@ def _knn(part: Of, label: Of, classes: int, settings: Knn) -> Evaluation:
 
     validation, _, val_voters = voters("val")
     similarity, index, test_voters = voters("test")
-    test = majority(similarity, test_voters, settings.k)
-    k = settings.k
+    test = majority(similarity, test_voters, k)
     weighted = vote(similarity[:, :k], test_voters[:, :k], classes, settings.temperature)
     public = slice(0, len(label["public"]))
     private = slice(len(label["public"]), None)
@@ -189,6 +189,8 @@ def _knn(part: Of, label: Of, classes: int, settings: Knn) -> Evaluation:
         "knn_private_top1": top_k(test[private], label["private"], 1),
         "knn_weighted_top1": top_k(weighted, label["test"], 1),
     }
+    if k < settings.k:
+        scores["knn_k"] = k
     for number in settings.also_k:
         votes = majority(similarity, test_voters, number) if number in others else None
         scores[f"knn_{number}_top1"] = None if votes is None else top_k(votes, label["test"], 1)

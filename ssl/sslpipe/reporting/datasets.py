@@ -5,14 +5,16 @@ Pure functions; the same index gives the same bytes.
 
 import inspect
 import math
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from sslpipe.data.index import Entry, Index
-from sslpipe.data.splits import SPLITS
+from sslpipe.data.splits import SPLITS, UNLABELLED
 from sslpipe.reporting.markdown import code, table
 from sslpipe.schema import Dataset
 
@@ -83,12 +85,25 @@ ORIGINS = {
 }
 
 
-def page(name: str, dataset: Dataset, index: Index, image_size: int, sheet: str | None) -> str:
-    """The whole page. sheet: the file of example images that it shows, beside it."""
+def page(
+    name: str,
+    dataset: Dataset,
+    index: Index,
+    image_size: int,
+    sheet: str | None,
+    notes: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> str:
+    """The whole page. sheet: the file of example images that it shows, beside it; notes: what was
+    decided by `download` and by `subset`."""
     parts = [f"# {name}", _origin(dataset)]
     if sheet:
         parts.append(f"![Example images of {name}]({sheet})")
     parts += ["## Images", _packing(dataset, index, image_size), _split_table(index)]
+    if index.split_entries(UNLABELLED):
+        count = _count(len(index.split_entries(UNLABELLED)), "image")
+        parts.append(f"And {count} without labels, for pretraining alone.")
+    if decided := [note for of_stage in notes.values() for note in of_stage]:
+        parts += ["## How it was read", "\n".join(f"- {_literal(note)}" for note in decided)]
     if index.classes:
         parts += ["## Classes", *_classes(index)]
     parts += ["## Sizes before resizing", *_sizes(index, image_size)]
@@ -112,7 +127,8 @@ def facts(
         "description": _description(dataset),
         "image_size": image_size,
         "labelled": bool(index.classes),
-        "images": {split: len(index.split_entries(split)) for split in SPLITS},
+        "images": {split: len(index.split_entries(split)) for split in SPLITS}
+        | ({UNLABELLED: some} if (some := len(index.split_entries(UNLABELLED))) else {}),
         "classes": {class_name: images[class_name] for class_name in index.classes},
         "unreadable": len(index.unreadable),
         "index_sha256": index_sha256,
@@ -146,10 +162,10 @@ def _packing(dataset: Dataset, index: Index, image_size: int) -> str:
 
 def _split_table(index: Index) -> str:
     images = [len(index.split_entries(split)) for split in SPLITS]
-    body = [["images", *images, len(index)]]
+    body = [["images", *images, sum(images)]]
     if index.classes:
         present = [len(set(index.labels(split))) for split in SPLITS]
-        body.append(["classes", *present, len(set(index.all_labels))])
+        body.append(["classes", *present, len(set(index.all_labels[index.scored]))])
     return table(["", *SPLITS, "all"], body, "lrrrrr")
 
 
@@ -260,6 +276,11 @@ def _names(group: Sequence[Entry]) -> str:
 def _few(texts: Sequence[str], most: int) -> str:
     more = f" and {len(texts) - most:,} more" if len(texts) > most else ""
     return ", ".join(texts[:most]) + more
+
+
+def _literal(text: str) -> str:
+    """Names in it may hold what Markdown would take for its own."""
+    return re.sub(r"([\\`*_{}\[\]<>()#+!|$~])", r"\\\1", text)
 
 
 def _count(number: int, what: str) -> str:

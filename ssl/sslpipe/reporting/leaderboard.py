@@ -144,6 +144,8 @@ def leaderboard(results: Results, made_by: Mapping[str, Any]) -> Json:
         shake_up[dataset] = _shake_up([row for row in encoders if row["kind"] == "trained"])
         first = next(iter(metrics.values()))
         sets[dataset] = {key: first[key] for key in ("classes", *(f"{s}_images" for s in SPLITS))}
+        if found := _remarks(results, dataset, first):
+            sets[dataset]["remarks"] = found
     return {
         "made_by": dict(made_by),
         "legend": columns,
@@ -162,6 +164,15 @@ def leaderboard(results: Results, made_by: Mapping[str, Any]) -> Json:
             for dataset in scored
         },
     }
+
+
+def _remarks(results: Results, dataset: str, metrics: Json) -> list[str]:
+    """What a reader of a set's scores must know."""
+    found = [*results.facts_of(dataset).get("remarks", [])]
+    if (k := metrics.get("knn_k")) is not None:
+        asked = results.params.evaluate.knn.k
+        found.append(f"k-NN with all {k} training images, as there are fewer than k = {asked}")
+    return found
 
 
 class _Sampled:

@@ -105,6 +105,8 @@ def _section(whole: Json, dataset: str) -> Iterable[str]:
         f"{sizes['val_images']:,} validation, {sizes['public_images']:,} public and "
         f"{sizes['private_images']:,} private test images."
     )
+    for remark in sizes.get("remarks", []):
+        yield f"**Note:** {remark}."
     yield _verdict(whole, dataset, encoders)
     yield _table(whole, rows, (*WHAT, *whole["main"], *SPEEDS))
     yield "### How sure"

@@ -276,6 +276,8 @@ def _limitations(
         yield from _invariances(made["parameters"]["pretrain"]["views"])
         yield from _seeds(results, run, list(rows))
     for dataset, row in rows.items():
+        for remark in whole["datasets"][dataset].get("remarks", []):
+            yield f"On {code(dataset)}: {remark}."
         for baseline in baselines:
             yield from _against(whole, dataset, row, baseline, made)
         *_, on_edge = row["probe_best"][0]

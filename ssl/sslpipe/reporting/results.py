@@ -98,11 +98,13 @@ class Results:
     @cached_property
     def dataset_facts(self) -> dict[str, dict[str, Any]]:
         """data set → what `reporting.datasets.facts` says of it, for all sets of params.yaml."""
-        return {
-            name: _current(read_sealed(path), "title", path)
-            for name in self.params.datasets
-            if (path := self.layout.dataset_facts(name)).exists()
-        }
+        found = {name: self.facts_of(name) for name in self.params.datasets}
+        return {name: facts for name, facts in found.items() if facts}
+
+    def facts_of(self, dataset: str) -> dict[str, Any]:
+        """Of one set; empty where it has not been described."""
+        path = self.layout.dataset_facts(dataset)
+        return _current(read_sealed(path), "title", path) if path.exists() else {}
 
     @cached_property
     def unfinished(self) -> list[str]:

@@ -34,6 +34,9 @@ class Dataset(Strict):
     max_images_per_class: Count | None = None
     """Train images only: held-out ones all stay."""
     max_unreadable: Fraction = 0.01
+    copies: Literal["keep", "leave_out"] = "keep"
+    """Of training images that equal or resemble a held-out image of the set: whether they serve k-NN,
+    probes and fine-tuning as examples."""
 
 
 class Corpus(Strict):

@@ -1,17 +1,18 @@
 """describe(dataset): the index of a packed set → a page on it, reports/data/<dataset>.{md,json}."""
 
 from sslpipe.data.index import read_index
-from sslpipe.files import sha256, write_sealed, write_text
+from sslpipe.files import read_sealed, sha256, write_sealed, write_text
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import say
 from sslpipe.reporting import datasets
 from sslpipe.stages import find
+from sslpipe.stages.inputs import require
 
 
 def run(params: Params, layout: Layout, name: str) -> None:
-    """Write `layout.dataset_page(name)` and, in short, `layout.dataset_facts(name)`; reads the index
-    alone, no image.
+    """Write `layout.dataset_page(name)` and, in short, `layout.dataset_facts(name)`; reads the
+    index and the notes alone, no image.
 
     The page shows the contact sheet if there is to be one, whether or not it is drawn yet.
     Raises UserError when the index is missing or malformed.
@@ -21,7 +22,14 @@ def run(params: Params, layout: Layout, name: str) -> None:
     index = read_index(path)
     sheet = layout.contact_sheet(name).name if name in params.contact_sheets else None
     facts = datasets.facts(name, dataset, index, params.image_size, sha256(path))
+    notes = {stage: _notes(layout, name, stage) for stage in ("download", "subset")}
+    facts |= {"remarks": notes["subset"]} if notes["subset"] else {}
     write_sealed(layout.dataset_facts(name), facts)
     path = layout.dataset_page(name)
-    write_text(path, datasets.page(name, dataset, index, params.image_size, sheet))
+    write_text(path, datasets.page(name, dataset, index, params.image_size, sheet, notes))
     say(f"{name}: described in {path}")
+
+
+def _notes(layout: Layout, name: str, stage: str) -> list[str]:
+    made_by = f"sslpipe {stage} {name}"
+    return read_sealed(require(layout.notes(name, stage), made_by), made_by)["notes"]

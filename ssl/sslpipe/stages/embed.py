@@ -9,11 +9,11 @@ import torch
 from sslpipe.arrays import write_arrays
 from sslpipe.data.index import open_packed
 from sslpipe.data.splits import SPLITS
-from sslpipe.evaluation.features import MOST_PAIRED, evenly, extract, two_views
+from sslpipe.evaluation.features import MOST_PAIRED, UNUSED, evenly, extract, two_views
 from sslpipe.layout import Layout
 from sslpipe.networks.encoder_file import load_encoder
 from sslpipe.params import Params, resolve
-from sslpipe.stages.inputs import require
+from sslpipe.stages.inputs import require, without_copies
 from sslpipe.training.devices import lease
 from sslpipe.training.precision import device_of
 
@@ -30,6 +30,7 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
     if resolved.pretrain.threads:
         torch.set_num_threads(resolved.pretrain.threads)
     images, index = open_packed(layout, dataset)
+    index = without_copies(layout, dataset, index)
     with lease(threads=torch.get_num_threads()) as devices:
         device = device_of(devices)
         encoder = load_encoder(path).to(device, memory_format=torch.channels_last)
@@ -39,10 +40,12 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
         held_out = range(index.split_slice(SPLITS[1]).start, index.scored.stop)
         chosen = [held_out[i] for i in evenly(len(held_out), MOST_PAIRED)]
         views = [extract(encoder, view, device=device) for view in two_views(images[chosen])]
+    splits = index.all_splits[index.scored].astype("<U7")
+    splits[list(index.left_out)] = UNUSED
     arrays = {
         "features": features.numpy(),
         "label": index.all_labels[index.scored],
-        "split": index.all_splits[index.scored].astype("<U7"),
+        "split": splits,
         "views": torch.stack(views).numpy(),
         "classes": np.array(index.classes, dtype=np.str_),
     }

@@ -13,7 +13,7 @@ from sslpipe.networks.encoder_file import load_encoder
 from sslpipe.params import Params, resolve
 from sslpipe.progress import say
 from sslpipe.reporting.results import CHECKSUM, checksum
-from sslpipe.stages.inputs import require
+from sslpipe.stages.inputs import require, without_copies
 from sslpipe.training.devices import lease
 from sslpipe.training.precision import arithmetic, device_name, device_of, has_bf16
 
@@ -40,6 +40,7 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     images, index = open_packed(layout, dataset)
+    index = without_copies(layout, dataset, index)
     with (
         lease(threads=torch.get_num_threads()) as devices,
         arithmetic(deterministic=settings.deterministic),
@@ -47,8 +48,8 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
         device = device_of(devices)
         autocast = torch.bfloat16 if settings.precision != "fp32" and has_bf16(device) else None
         what = f"{name}: finetune {dataset}"
-        train = index.split_slice("train")
-        say(f"{what}: {train.stop - train.start} images, {device_name(device)}")
+        train = index.all_labels[index.examples()]
+        say(f"{what}: {len(train)} images, {device_name(device)}")
         done = finetune(
             load_encoder(path),
             images,

@@ -133,7 +133,7 @@ def _warnings(whole: Json, dataset: str, rows: Sequence[Row]) -> list[str]:
         if on_edge
     ]
     absent = [cell["run"] for cell in whole["missing"]["unscored"] if cell["dataset"] == dataset]
-    lines = []
+    lines = [f"Note: {remark}." for remark in whole["datasets"][dataset].get("remarks", [])]
     if edge:
         lines.append(f"Best probe on the edge of the grid: {', '.join(edge)}.")
     if absent:

@@ -113,6 +113,7 @@ def _group(whole: Json, dataset: str, columns: Sequence[Column]) -> Group:
         note=(
             f"{counted(sizes['classes'], 'class', 'classes')}; "
             f"{sizes['public_images']:,} public and {sizes['private_images']:,} private test images"
+            + "".join(f"; note: {remark}" for remark in sizes.get("remarks", []))
         ),
         dataset=dataset,
         rival=rival,

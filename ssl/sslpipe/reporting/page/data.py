@@ -63,6 +63,7 @@ def _datasets(results: Results, whole: Json) -> Json:
         if facts:
             facts["classes"] = len(facts["classes"])
             facts |= {f"{split}_images": count for split, count in facts.pop("images").items()}
+        facts.pop("remarks", None)  # in a scored set's own
         found[name] = {**facts, **whole["datasets"].get(name, {})}
     return found
 
