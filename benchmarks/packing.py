@@ -9,7 +9,7 @@ from PIL import Image
 from torchvision.io import ImageReadMode, decode_jpeg
 from torchvision.transforms.v2 import functional as F
 
-from sslpipe.data.decode import decode, read
+from sslpipe.data.decode import How, decode, read
 
 from .pictures import jpeg, pictures
 from .table import Row, compared
@@ -29,7 +29,7 @@ def packing(files: list[bytes], source: int) -> list[Row]:
     subjects = {
         "sslpipe": lambda: [by_sslpipe(file) for file in files],
         # What the index needs besides: sha256 of file and pixels, perceptual hash.
-        "sslpipe, with hashes": lambda: [decode(file, SIDE, "squash") for file in files],
+        "sslpipe, with hashes": lambda: [decode(file, How(SIDE, "squash")) for file in files],
         "PIL": lambda: [by_pil(file) for file in files],
         "torchvision": lambda: [by_torchvision(file) for file in files],
     }
@@ -39,7 +39,7 @@ def packing(files: list[bytes], source: int) -> list[Row]:
 
 
 def by_sslpipe(file: bytes) -> np.ndarray:
-    image, resize = read(file)
+    image, resize = read(file, How(SIDE, "squash"))
     return resize(image, SIDE)
 
 

@@ -19,4 +19,4 @@ def write_packed(layout: Layout, name: str, entries, images: np.ndarray) -> None
     write_index(layout.packed_index(name), with_sums)
     np.save(layout.packed_images(name), images)
     write_sealed(layout.notes(name, "download"), {"notes": []})
-    write_sealed(layout.notes(name, "subset"), {"notes": [], "left_out": []})
+    write_sealed(layout.notes(name, "subset"), {"notes": [], "remarks": [], "left_out": []})

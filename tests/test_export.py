@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent / "reporting"))
 from synthetic import RUNS, content, read, rewrite, write_reports
 
 from sslpipe import cli
-from sslpipe.data.decode import central_square, resize
+from sslpipe.data.decode import How, central_square, decode, resize
 from sslpipe.errors import UserError
 from sslpipe.files import sha256
 from sslpipe.layout import Layout
@@ -123,6 +123,27 @@ def test_code_of_the_card_gives_our_features(name, project, tmp_path, cwd):
     exec(timms, known)
     with torch.no_grad():
         torch.testing.assert_close(known["model"](whole), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_code_of_the_card_sees_the_pixels_that_were_scored(project, tmp_path, cwd):
+    """Upright by EXIF, transparency on white, as `subset` packs them."""
+    folder = exported(project, "moco", tmp_path / "out")
+    cwd(folder)
+    torchvisions, features, _ = blocks(Path("README.md").read_text())
+    known = {}
+    exec(torchvisions, known)
+    random = np.random.default_rng(0)
+    turned, clear = (random.integers(0, 256, (40, 24, n), dtype=np.uint8) for n in (3, 4))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for pixels, settings in ((turned, {"exif": exif}), (clear, {}), (turned[..., 0], {})):
+        Image.fromarray(pixels).save("photograph.jpg", "PNG", **settings)
+        packed = decode(Path("photograph.jpg").read_bytes(), How(32, "squash")).pixels
+        image = np.frombuffer(packed, np.uint8).reshape(1, 32, 32, 3).copy()
+        with torch.no_grad():
+            expected = load_encoder(project[1].encoder("moco"))(as_input(torch.from_numpy(image)))
+        exec(features, known)
+        torch.testing.assert_close(known["features"], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_only_the_small_stem_needs_its_two_lines(project, tmp_path):

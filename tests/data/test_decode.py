@@ -4,16 +4,20 @@ import hashlib
 import io
 import re
 import struct
+import warnings
 import zlib
 
 import imagehash
 import numpy as np
 import pytest
 import skimage.data
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
-from sslpipe.data.decode import central_square, decode, is_plain_jpeg
+from sslpipe.data import decode as decode_module
+from sslpipe.data.decode import How, central_square, decode, is_plain_jpeg
 from sslpipe.data.decode import read as read_image
+from sslpipe.data.images import kind_of
+from sslpipe.data.ranges import look, of_set
 
 SIDE = 16
 GREY = np.arange(SIDE * SIDE, dtype=np.uint8).reshape(SIDE, SIDE)
@@ -27,7 +31,7 @@ def encoded(image: Image.Image, kind: str = "PNG", **settings) -> bytes:
 
 
 def read(content: bytes, size: int = SIDE, resize: str = "squash") -> np.ndarray:
-    image, resized_to = read_image(content)
+    image, resized_to = read_image(content, How(size, resize))
     pixels = resized_to(central_square(image) if resize == "crop" else image, size)
     assert pixels.shape == (size, size, 3)
     assert pixels.dtype == np.uint8
@@ -112,6 +116,15 @@ def test_one_transparent_colour():
     assert (image[1:] == 7).all()
 
 
+def read_as_set(content: bytes) -> np.ndarray:
+    """Alone in its set."""
+    with Image.open(io.BytesIO(content)) as image:
+        ranges, _ = of_set([look(image)], None)
+    return np.frombuffer(decode(content, How(SIDE, "squash", ranges)).pixels, np.uint8).reshape(
+        SIDE, SIDE, 3
+    )
+
+
 def test_cmyk_jpeg():
     cmyk = np.zeros((SIDE, SIDE, 4), np.uint8)
     cmyk[..., 1] = 255  # no cyan, all magenta: red and blue remain
@@ -149,12 +162,62 @@ def test_sixteen_bit_colour_png():
 )
 def test_floats(values, expected):
     content = encoded(Image.fromarray(values.astype(np.float32)), "TIFF")
-    np.testing.assert_array_equal(read(content), grey3(expected))
+    np.testing.assert_array_equal(read_as_set(content), grey3(expected))
 
 
 def test_thirty_two_bits_beyond_sixteen_are_stretched():
     content = encoded(Image.fromarray(GREY.astype(np.int32) * 1000 - 7), "TIFF")
-    np.testing.assert_array_equal(read(content), grey3(GREY))
+    np.testing.assert_array_equal(read_as_set(content), grey3(GREY))
+
+
+def test_metadata_of_megabytes_do_not_make_pixels_unreadable():
+    image = Image.fromarray(COLOUR)
+    text = PngImagePlugin.PngInfo()
+    text.add_text("notes", "x" * 5_000_000, zip=True)
+    for settings in ({"icc_profile": bytes(2_000_000)}, {"pnginfo": text}):
+        np.testing.assert_array_equal(read(encoded(image, "PNG", **settings)), COLOUR)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_megapixels_are_the_users_to_allow(kind):
+    content = encoded(Image.new("L", (1200, 1000)), kind)
+    assert not decode(content, How(8, "squash")).error
+    refused = decode(content, How(8, "squash", megapixels=1.0)).error
+    assert refused == "ValueError: 1 megapixels, more than max_megapixels allows"
+    assert not decode(content, How(8, "squash", megapixels=1.2)).error
+
+
+def test_warnings_decide_nothing(monkeypatch):
+    for kind in ("PNG", "JPEG"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            monkeypatch.setattr(
+                decode_module,
+                "perceptual_hash",
+                lambda image: str(warnings.warn("old", stacklevel=1)),
+            )
+            assert not decode(encoded(Image.fromarray(COLOUR), kind), How(8, "squash")).error
+
+
+@pytest.mark.parametrize(
+    "content, word",
+    [
+        (b"\0\0\0\x18ftypheic" + bytes(99), "HEIC"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
+        (b"<!DOCTYPE html><html>", "a web page"),
+        (b"", "an empty file"),
+        (b"\xff\x0a" + bytes(99), "JPEG XL"),
+    ],
+)
+def test_what_is_no_image_is_named(content, word):
+    assert word in decode(content, How(8, "squash")).error
+    assert kind_of(content[:64]) != "image"
+
+
+def test_avif_is_read():
+    content = encoded(Image.fromarray(COLOUR), "AVIF", quality=100)
+    assert kind_of(content[:64]) == "image"
+    assert np.abs(read(content).astype(int) - COLOUR).max() < 20
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
@@ -250,7 +313,9 @@ def test_jpegs_have_pillows_pixels(how, mode, size):
     image = Image.fromarray((127 + 120 * np.stack(waves, axis=-1)).astype(np.uint8)).convert(mode)
     content = encoded(image, "JPEG", **JPEGS[how])
     by_pillow = Image.open(io.BytesIO(content)).convert("RGB")
-    np.testing.assert_array_equal(read_image(content)[0], np.asarray(by_pillow))
+    np.testing.assert_array_equal(
+        read_image(content, How(SIDE, "squash"))[0], np.asarray(by_pillow)
+    )
     resized = np.asarray(by_pillow.resize((size, size), Image.Resampling.BILINEAR)).astype(int)
     assert np.abs(read(content, size) - resized).max() <= 1
 
@@ -263,9 +328,11 @@ def with_size(content: bytes, width: int, height: int) -> bytes:
 
 def test_which_jpegs_are_plain():
     usual = encoded(Image.fromarray(COLOUR), "JPEG")
-    assert is_plain_jpeg(usual)
-    assert is_plain_jpeg(encoded(Image.fromarray(COLOUR), "JPEG", progressive=True, comment=b"x"))
-    assert is_plain_jpeg(encoded(Image.fromarray(GREY), "JPEG"))
+    assert is_plain_jpeg(usual, 10**8)
+    assert is_plain_jpeg(
+        encoded(Image.fromarray(COLOUR), "JPEG", progressive=True, comment=b"x"), 10**8
+    )
+    assert is_plain_jpeg(encoded(Image.fromarray(GREY), "JPEG"), 10**8)
     exif = Image.Exif()
     exif[0x0112] = 6
     for other in (
@@ -278,19 +345,22 @@ def test_which_jpegs_are_plain():
         PNG,
         b"",
     ):
-        assert not is_plain_jpeg(other)
+        assert not is_plain_jpeg(other, 10**8)
 
 
 @pytest.mark.parametrize("progressive", [False, True])
 def test_a_jpeg_bomb_is_refused_before_it_takes_memory(progressive):
     content = encoded(Image.fromarray(COLOUR), "JPEG", progressive=progressive)
-    assert "DecompressionBomb" in decode(with_size(content, 65_500, 65_500), 8, "crop").error
+    assert (
+        "more than max_megapixels allows"
+        in decode(with_size(content, 65_500, 65_500), How(8, "crop")).error
+    )
 
 
 def test_size_and_perceptual_hash_are_of_the_whole_upright_image():
     image = Image.fromarray(skimage.data.astronaut()).resize((96, 144))
     content = oriented(STORED[6](np.asarray(image)), 6, "PNG")
-    squash, crop = (decode(content, 64, resize) for resize in ("squash", "crop"))
+    squash, crop = (decode(content, How(64, resize)) for resize in ("squash", "crop"))
     assert squash[3:5] == crop[3:5] == (96, 144)
     small = image.resize((64, 64), Image.Resampling.BILINEAR)
     expected = imagehash.phash(small)
@@ -301,7 +371,7 @@ def test_size_and_perceptual_hash_are_of_the_whole_upright_image():
 
 def test_the_hashes_are_of_the_pixels_and_of_the_file():
     content = encoded(Image.fromarray(COLOUR))
-    decoded = decode(content, SIDE, "squash")
+    decoded = decode(content, How(SIDE, "squash"))
     assert decoded.pixels == COLOUR.tobytes()
     assert decoded.sha256 == hashlib.sha256(COLOUR.tobytes()).hexdigest()
     assert decoded.file_sha256 == hashlib.sha256(content).hexdigest()
@@ -313,7 +383,7 @@ def test_images_of_little_contrast_have_no_perceptual_hash():
     ramp = np.linspace(-1, 1, 64).repeat(64 * 3).reshape(64, 64, 3) * 3**0.5  # deviation 1
     for contrast, has_hash in ((0, False), (14, False), (18, True)):
         pixels = (128 + contrast * ramp).astype(np.uint8)
-        assert bool(decode(encoded(Image.fromarray(pixels)), 64, "squash").phash) == has_hash
+        assert bool(decode(encoded(Image.fromarray(pixels)), How(64, "squash")).phash) == has_hash
 
 
 PHOTO = encoded(Image.fromarray(COLOUR.repeat(8, 0).repeat(8, 1)), "JPEG")
@@ -322,8 +392,8 @@ NAN = np.full((SIDE, SIDE), np.nan, np.float32)
 
 
 def bomb() -> bytes:
-    """A few bytes that claim to be 95 million pixels."""
-    return png_of(10_000, 9_500, 8, b"")
+    """A few bytes that claim to be 210 million pixels."""
+    return png_of(21_000, 10_000, 8, b"")
 
 
 @pytest.mark.parametrize(
@@ -334,20 +404,20 @@ def bomb() -> bytes:
         (PHOTO[: len(PHOTO) // 2], "truncated"),
         (PNG[: len(PNG) // 2], "truncated"),
         (PNG[:30], ""),
-        (bomb(), "DecompressionBombWarning"),
+        (bomb(), "210 megapixels, more than max_megapixels allows"),
         (encoded(Image.fromarray(NAN), "TIFF"), "not finite"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "known format"),
     ],
     ids=["empty", "text", "cut jpeg", "cut png", "stub", "bomb", "nan", "eps"],
 )
 def test_unreadable_images_have_a_reason_that_is_the_same_each_time(content, reason):
-    decoded = decode(content, SIDE, "squash")
+    decoded = decode(content, How(SIDE, "squash"))
     assert (decoded.pixels, decoded.sha256) == (b"", "")
     assert decoded.file_sha256 == hashlib.sha256(content).hexdigest()
     assert decoded.error
     assert reason in decoded.error
     assert not re.search(r"0x[0-9a-f]|\n", decoded.error)
-    assert decode(bytes(content), SIDE, "squash") == decoded
+    assert decode(bytes(content), How(SIDE, "squash")) == decoded
 
 
 def test_random_damage_never_raises():
@@ -359,5 +429,5 @@ def test_random_damage_never_raises():
             damaged = bytearray(content)
             for place in random.integers(0, len(damaged), 4):
                 damaged[place] = random.integers(256)
-            decoded = decode(bytes(damaged), 8, "crop")
+            decoded = decode(bytes(damaged), How(8, "crop"))
             assert bool(decoded.error) != (len(decoded.pixels) == 8 * 8 * 3)

@@ -8,7 +8,7 @@ from PIL import Image, ImageEnhance
 from skimage import data
 
 from sslpipe.data import duplicates
-from sslpipe.data.decode import decode
+from sslpipe.data.decode import How, decode
 from sslpipe.data.duplicates import leaks, nearest
 from sslpipe.data.index import Entry, Index
 
@@ -22,7 +22,7 @@ def photo(name: str) -> Image.Image:
 def phash(image: Image.Image, resize: str = "squash", kind: str = "PNG", **settings) -> np.uint64:
     file = io.BytesIO()
     image.save(file, kind, **settings)
-    return np.uint64(int(decode(file.getvalue(), 64, resize).phash, 16))
+    return np.uint64(int(decode(file.getvalue(), How(64, resize)).phash, 16))
 
 
 def changed(image: Image.Image) -> dict[str, np.uint64]:

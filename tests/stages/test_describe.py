@@ -43,7 +43,7 @@ def layout(tmp_path):
     write_index(layout.packed_index("mine"), entries)
     for name in ("mine", "digits"):
         write_sealed(layout.notes(name, "download"), {"notes": []})
-        write_sealed(layout.notes(name, "subset"), {"notes": [], "left_out": []})
+        write_sealed(layout.notes(name, "subset"), {"notes": [], "remarks": [], "left_out": []})
     return layout
 
 
@@ -100,7 +100,10 @@ def test_what_is_missing_is_one_line(layout):
 
 def test_what_was_decided_and_what_flatters_is_shown(layout):
     write_sealed(layout.notes("mine", "download"), {"notes": ["folder Test_*1 is read as test"]})
-    write_sealed(layout.notes("mine", "subset"), {"notes": ["2 held-out images …"], "left_out": []})
+    write_sealed(
+        layout.notes("mine", "subset"),
+        {"notes": [], "remarks": ["2 held-out images …"], "left_out": []},
+    )
     text = written(layout)
     assert (
         "## How it was read\n\n- folder Test\\_\\*1 is read as test\n- 2 held-out images …\n"

@@ -263,7 +263,8 @@ def test_held_out_images_among_the_training_images_are_said_and_may_be_left_out(
 
 def test_a_set_without_copies_says_nothing(layout):
     subset.run(params(labelled=False), layout, "mine")
-    assert read_sealed(layout.notes("mine", "subset")) == {"notes": [], "left_out": []}
+    notes = read_sealed(layout.notes("mine", "subset"))
+    assert (notes["remarks"], notes["left_out"]) == ([], [])
 
 
 def test_unlabelled_images_are_packed_behind_the_others(tmp_path):

@@ -7,6 +7,7 @@ rule download:
             "data/archives.py",
             "data/contents.py",
             "data/images.py",
+            "data/ranges.py",
             "data/raw.py",
             "data/splits.py",
             "data/suffixes.py",
@@ -42,8 +43,10 @@ rule subset:
             "data/images.py",
             "data/index.py",
             "data/pack.py",
+            "data/ranges.py",
             "data/raw.py",
             "data/splits.py",
+            "data/wide_images.py",
         ),
         "data/raw/{dataset}.tar",
     output:

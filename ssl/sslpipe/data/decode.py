@@ -14,7 +14,8 @@ import imagehash
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from sslpipe.data.images import FORMATS, rgb, turn
+from sslpipe.data.images import FORMATS, kind_of, rgb, turn
+from sslpipe.data.ranges import Ranges
 
 LEAST_CONTRAST = 16.0
 """Standard deviation of the brightness, of 255, from which on an image has a perceptual hash."""
@@ -42,59 +43,82 @@ SEGMENT_MARKERS = frozenset([0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)])
 
 Resize = Callable[[np.ndarray, int], np.ndarray]
 
-Batch = tuple[str, list[tuple[int, int]], int, str]
-"""A file that holds encoded images; (offset, length) of some; side in pixels; how to resize."""
+MEGAPIXELS = 200.0
+"""Of one image, at most: more than the cameras of phones give."""
+
+
+class How(NamedTuple):
+    """size: side in pixels; resize: `squash` both sides to it, or `crop` the central square and resize
+    that. ranges: of grey values of more than 8 bits. megapixels: larger images count as unreadable."""
+
+    size: int
+    resize: str
+    ranges: Ranges = Ranges()
+    megapixels: float = MEGAPIXELS
+
+
+Batch = tuple[str, list[tuple[int, int]], How]
+"""A file that holds encoded images; (offset, length) of some; how to decode them."""
 
 
 def decode_batch(batch: Batch) -> list[Decoded]:
     """Decode some images of a file."""
-    path, places, size, resize = batch
+    path, places, how = batch
     decoded = []
     with Path(path).open("rb") as file:
         for offset, length in places:
             file.seek(offset)
-            decoded.append(decode(file.read(length), size, resize))
+            decoded.append(decode(file.read(length), how))
     return decoded
 
 
-def decode(content: bytes, size: int, resize: str) -> Decoded:
-    """Decode and resize one encoded image; never raises for bad content.
-
-    resize: `squash` both sides to `size`, or `crop` the central square and resize that.
-    """
+def decode(content: bytes, how: How) -> Decoded:
+    """Decode and resize one encoded image; never raises for bad content."""
     file_sha256 = hashlib.sha256(content).hexdigest()
-    try:
-        image, resized_to = read(content)
-        resized = resized_to(central_square(image) if resize == "crop" else image, size)
-        whole = resized if resize == "squash" else resized_to(image, size)
-        phash = perceptual_hash(whole)
-    except Exception as error:  # the decoders raise nearly everything on broken files
-        return Decoded(b"", "", file_sha256, 0, 0, "", _reason(error))
+    # A warning is about metadata, palettes or a library's future: never a reason to leave an image out.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            image, resized_to = read(content, how)
+            crop = how.resize == "crop"
+            resized = resized_to(central_square(image) if crop else image, how.size)
+            phash = perceptual_hash(resized_to(image, how.size) if crop else resized)
+        except Exception as error:  # the decoders raise nearly everything on broken files
+            return Decoded(b"", "", file_sha256, 0, 0, "", _reason(error, content))
     height, width, _ = image.shape
     pixels = resized.tobytes()
     sha256 = hashlib.sha256(pixels).hexdigest()
     return Decoded(pixels, sha256, file_sha256, width, height, phash, "")
 
 
-def read(content: bytes) -> tuple[np.ndarray, Resize]:
-    """uint8 (H, W, 3): the first frame, upright, transparency on white; and what resizes it."""
-    if is_plain_jpeg(content):
+def read(content: bytes, how: How) -> tuple[np.ndarray, Resize]:
+    """uint8 (H, W, 3): the first frame, upright, transparency on white; and what resizes it.
+
+    Raises ValueError for an image of too many pixels, and whatever the libraries raise.
+    """
+    most = int(how.megapixels * 1e6)
+    if is_plain_jpeg(content, most):
         from sslpipe.data import fast_jpeg
 
         with contextlib.suppress(RuntimeError):  # then Pillow, which says what is wrong
             return fast_jpeg.read(content), fast_jpeg.resize
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about metadata and palettes: nothing to be done
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            image.load()
-            to_upright = turn(image)  # only now: Pillow turns a TIFF when it loads it
-            upright = image if to_upright is None else image.transpose(to_upright)
-            return np.array(rgb(upright)), resize
+    Image.MAX_IMAGE_PIXELS = most  # from twice as many on, Pillow opens nothing
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        if (pixels := image.width * image.height) > most:
+            raise ValueError(_too_large(pixels))
+        image.load()
+        to_upright = turn(image)  # only now: Pillow turns a TIFF when it loads it
+        upright = image if to_upright is None else image.transpose(to_upright)
+        return np.array(rgb(upright, how.ranges)), resize
 
 
-def is_plain_jpeg(content: bytes) -> bool:
-    """Whether this is a grey or YCbCr JPEG without EXIF, of a size that Pillow would decode.
+def _too_large(pixels: int | None) -> str:
+    size = f"{pixels / 1e6:.0f} megapixels" if pixels else "far too many pixels"
+    return f"{size}, more than max_megapixels allows"
+
+
+def is_plain_jpeg(content: bytes, most: int) -> bool:
+    """Whether this is a grey or YCbCr JPEG without EXIF, of at most so many pixels.
 
     Walks from segment to segment up to the frame header (ITU-T T.81, annex B), in a tenth of the
     time in which Pillow opens a file.
@@ -107,7 +131,7 @@ def is_plain_jpeg(content: bytes) -> bool:
         if marker in FRAME_MARKERS:
             precision, height, width, components = struct.unpack_from(">BHHB", content, at + 4)
             usual = precision == 8 and components in (1, 3)
-            return usual and 0 < width * height <= Image.MAX_IMAGE_PIXELS
+            return usual and 0 < width * height <= most
         if marker not in SEGMENT_MARKERS or content[at + 4 : at + 8] == b"Exif":
             return False
         at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
@@ -141,9 +165,12 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(resized)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, content: bytes) -> str:
     """One line that is the same each time (Pillow's messages may hold memory addresses)."""
+    if isinstance(error, Image.DecompressionBombError):
+        return _too_large(None)
     if isinstance(error, UnidentifiedImageError):
-        return "not an image of a known format"
+        kind = kind_of(content[:64])
+        return "not an image of a known format" + (f": {kind}" if kind not in ("", "image") else "")
     text = re.sub(r"<[^>]* at 0x[0-9a-fA-F]+>", "the file", " ".join(str(error).split()))
     return f"{type(error).__name__}: {text}"[:200].rstrip(": ")

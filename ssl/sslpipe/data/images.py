@@ -3,10 +3,15 @@
 import re
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
+
+from sslpipe.data.ranges import Ranges
 
 # Pillow also opens documents and programs' inputs (EPS starts Ghostscript): those are no images.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "AVIF")
+
+# A profile or text of more than a megabyte does not make pixels unsound.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 256 * 2**20
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -58,10 +63,16 @@ def turn(image: Image.Image) -> Image.Transpose | None:
         return None
 
 
-def rgb(image: Image.Image) -> Image.Image:
+def is_wide(image: Image.Image) -> bool:
+    """Whether its pixels are grey values of more than 8 bits."""
+    return image.mode.startswith("I") or image.mode == "F"
+
+
+def rgb(image: Image.Image, ranges: Ranges = Ranges()) -> Image.Image:  # noqa: B008 it cannot change
     """Transparency becomes white. Raises ValueError for pixels that are not finite numbers."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_eight_bits(np.asarray(image), image.mode)).convert("RGB")
+    if is_wide(image):
+        low, high = ranges.of(image)
+        return Image.fromarray(_eight_bits(np.asarray(image), low, high)).convert("RGB")
     if not image.has_transparency_data:
         return image.convert("RGB")
     image = image.convert("RGBA")
@@ -69,18 +80,11 @@ def rgb(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(white, image).convert("RGB")
 
 
-def _eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
-    """Grey values of more than 8 bits → uint8 (H, W).
-
-    Integers are taken as 16 bits, floats as 0 … 1 or else 0 … 255; values outside are stretched
-    from lowest to highest.
-    """
+def _eight_bits(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Grey values → uint8 (H, W): low becomes 0, high 255; what lies outside is cut off."""
     values = values.astype(np.float64)
-    low, high = values.min(), values.max()
-    if not np.isfinite(low + high):
+    if not np.isfinite(values.sum()):
         raise ValueError("pixels that are not finite numbers")
-    tops = (1.0, 255.0) if mode == "F" else (65535.0,)
-    for top in tops:
-        if low >= 0 and high <= top:
-            return np.rint(values * (255 / top)).astype(np.uint8)
-    return np.rint((values - low) * (255 / ((high - low) or 1))).astype(np.uint8)
+    if low == 0:
+        return np.rint(np.clip(values * (255 / high), 0, 255)).astype(np.uint8)
+    return np.rint(np.clip((values - low) * (255 / ((high - low) or 1)), 0, 255)).astype(np.uint8)

@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 from sslpipe.cores import usable_cores
 from sslpipe.data import splits
 from sslpipe.data.choose import Choice
-from sslpipe.data.decode import Batch, Decoded, decode_batch
+from sslpipe.data.decode import Batch, Decoded, How, decode_batch
 from sslpipe.data.index import Entry, parse, write_index
 from sslpipe.errors import UserError
 from sslpipe.files import need_space
@@ -58,13 +58,12 @@ def pack(
     images: Path,
     index: Path,
     *,
-    size: int,
-    resize: str,
+    how: How,
     max_unreadable: float,
     what: str = "subset",
     processes: int | None = None,
 ) -> Packed:
-    """Write `images` (.npy, uint8 (N, size, size, 3)) and `index`.
+    """Write `images` (.npy, uint8 (N, S, S, 3), S = how.size) and `index`.
 
     N counts the readable choices, in their order. The files depend neither on `processes` (by
     default all cores that this process may use) nor on interruptions, which lose at most a shard.
@@ -76,19 +75,18 @@ def pack(
     if processes is None:
         encoded = sum(choice.member.size for choice in choices)
         processes = len(usable_cores()) if encoded > LITTLE_BYTES else 1
+    size = how.size
     images.parent.mkdir(parents=True, exist_ok=True)
     pixels, journal = (path.with_name(f".{path.name}.part") for path in (images, index))
     lock = images.with_name(f".{images.name}.lock.part")
     try:
         with FileLock(lock, blocking=False):
-            done = _finished(journal, fingerprint(tar, choices, size, resize), pixels, size)
+            done = _finished(journal, fingerprint(tar, choices, how), pixels, size)
             left = (len(choices) - done) * 3 * size * size
             need_space(images.parent, left, f"{what} of {len(choices)} images")
             if done:
                 say(f"{what}: going on after {done} of {len(choices)} images")
-            with contextlib.closing(
-                decoded_images(tar, choices[done:], size, resize, processes)
-            ) as decoded:
+            with contextlib.closing(decoded_images(tar, choices[done:], how, processes)) as decoded:
                 shown = progress(decoded, what=what, unit="images", total=len(choices), done=done)
                 _append(pixels, journal, choices[done:], shown, size)
             try:
@@ -109,14 +107,14 @@ def pack(
     return packed
 
 
-def fingerprint(tar: Path, choices: Sequence[Choice], size: int, resize: str) -> str:
+def fingerprint(tar: Path, choices: Sequence[Choice], how: How) -> str:
     """What the pixels depend on: only work of the same may be gone on with."""
     stat = tar.stat()
     digest = hashlib.sha256()
-    for module in ("decode.py", "fast_jpeg.py", "images.py"):
+    for module in ("decode.py", "fast_jpeg.py", "images.py", "ranges.py"):
         digest.update(Path(__file__).with_name(module).read_bytes())
     versions = [version(package) for package in LIBRARIES]
-    digest.update(f"{versions} {size} {resize} {stat.st_size} {stat.st_mtime_ns}".encode())
+    digest.update(f"{versions} {how} {stat.st_size} {stat.st_mtime_ns}".encode())
     for choice in choices:
         digest.update(f"{choice.split} {choice.label} {choice.member}".encode())
     return digest.hexdigest()
@@ -225,10 +223,10 @@ def _set_count(pixels: Path, count: int, size: int) -> None:
 
 
 def decoded_images(
-    tar: Path, choices: Sequence[Choice], size: int, resize: str, processes: int
+    tar: Path, choices: Sequence[Choice], how: How, processes: int
 ) -> Iterator[Decoded]:
     """The choices' images, in order. Processes read the tar themselves: only pixels travel."""
-    batches = _batches(tar, choices, size, resize)
+    batches = _batches(tar, choices, how)
     if processes == 1:
         for batch in batches:
             yield from decode_batch(batch)
@@ -274,11 +272,11 @@ def _end_with(parent: BaseProcess) -> None:
     os._exit(1)
 
 
-def _batches(tar: Path, choices: Sequence[Choice], size: int, resize: str) -> Iterator[Batch]:
-    count = max(1, min(64, BATCH_BYTES // (3 * size * size)))
+def _batches(tar: Path, choices: Sequence[Choice], how: How) -> Iterator[Batch]:
+    count = max(1, min(64, BATCH_BYTES // (3 * how.size**2)))
     for start in range(0, len(choices), count):
         batch = choices[start : start + count]
-        yield str(tar), [(c.member.offset, c.member.size) for c in batch], size, resize
+        yield str(tar), [(c.member.offset, c.member.size) for c in batch], how
 
 
 def _header(count: int, size: int) -> bytes:

@@ -7,8 +7,7 @@ import inspect
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,10 +90,10 @@ def page(
     index: Index,
     image_size: int,
     sheet: str | None,
-    notes: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    decided: Sequence[str] = (),
 ) -> str:
-    """The whole page. sheet: the file of example images that it shows, beside it; notes: what was
-    decided by `download` and by `subset`."""
+    """The whole page. sheet: the file of example images that it shows, beside it; decided: what was,
+    by `download` and `subset`."""
     parts = [f"# {name}", _origin(dataset)]
     if sheet:
         parts.append(f"![Example images of {name}]({sheet})")
@@ -102,7 +101,7 @@ def page(
     if index.split_entries(UNLABELLED):
         count = _count(len(index.split_entries(UNLABELLED)), "image")
         parts.append(f"And {count} without labels, for pretraining alone.")
-    if decided := [note for of_stage in notes.values() for note in of_stage]:
+    if decided:
         parts += ["## How it was read", "\n".join(f"- {_literal(note)}" for note in decided)]
     if index.classes:
         parts += ["## Classes", *_classes(index)]

@@ -152,12 +152,16 @@ def _use(made: Json, width: int, expects: Input) -> Iterator[str]:
         else ""
     )
     yield _python(
-        "from PIL import Image\nfrom torchvision.transforms import v2\n\n"
+        "from PIL import Image, ImageOps\nfrom torchvision.transforms import v2\n\n"
         f"preprocess = v2.Compose([\n{crop}"
         f"    v2.Resize(({expects.size}, {expects.size}), v2.InterpolationMode.BILINEAR),\n"
         "    v2.ToImage(),\n    v2.ToDtype(torch.float32, scale=True),\n"
         f"    v2.Normalize({list(expects.mean)}, {list(expects.std)}),\n])\n"
-        'image = Image.open("photograph.jpg").convert("RGB")\n'
+        'image = ImageOps.exif_transpose(Image.open("photograph.jpg"))\n'
+        "if image.has_transparency_data:\n"
+        '    white = Image.new("RGBA", image.size, "white")\n'
+        '    image = Image.alpha_composite(white, image.convert("RGBA"))\n'
+        'image = image.convert("RGB")\n'
         "with torch.inference_mode():\n"
         f"    features = model(preprocess(image)[None])  # (1, {width})"
     )
@@ -185,7 +189,9 @@ def _input(expects: Input) -> str:
     return (
         f"RGB of {expects.size}×{expects.size} pixels ({how}; bilinear, antialiased), scaled to "
         f"[0, 1], less the mean {list(expects.mean)}, over the standard deviation "
-        f"{list(expects.std)} of each channel."
+        f"{list(expects.std)} of each channel. Upright by EXIF, transparency on white. Grey images of more than "
+        "8 bits (16-bit or float TIFF and PNG) must first be brought to 8 bits by the range of their set, "
+        "which its page tells."
     )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from sslpipe.schema.sources import Source
 from sslpipe.schema.types import Count, Fraction, Name, Strict
@@ -22,6 +22,12 @@ class Splits(Strict):
     private: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
 
 
+def _range(value: list[float]) -> list[float]:
+    if len(value) != 2 or not value[0] < value[1]:
+        raise ValueError("expected [low, high], the values that become black and white")
+    return value
+
+
 class Dataset(Strict):
     source: Source
     labelled: bool = True
@@ -34,6 +40,11 @@ class Dataset(Strict):
     max_images_per_class: Count | None = None
     """Train images only: held-out ones all stay."""
     max_unreadable: Fraction = 0.01
+    range: Annotated[list[float], AfterValidator(_range)] | None = None
+    """Which grey values of images of more than 8 bits become black and white; by default a file's own
+    word (TIFF), or what all images of the set say together."""
+    max_megapixels: Annotated[float, Field(gt=0, le=4000)] = 200.0
+    """Larger images count as unreadable. One of them is in memory at a time, in each process."""
     copies: Literal["keep", "leave_out"] = "keep"
     """Of training images that equal or resemble a held-out image of the set: whether they serve k-NN,
     probes and fine-tuning as examples."""

@@ -1,5 +1,7 @@
 """describe(dataset): the index of a packed set → a page on it, reports/data/<dataset>.{md,json}."""
 
+from typing import Any
+
 from sslpipe.data.index import read_index
 from sslpipe.files import read_sealed, sha256, write_sealed, write_text
 from sslpipe.layout import Layout
@@ -22,14 +24,16 @@ def run(params: Params, layout: Layout, name: str) -> None:
     index = read_index(path)
     sheet = layout.contact_sheet(name).name if name in params.contact_sheets else None
     facts = datasets.facts(name, dataset, index, params.image_size, sha256(path))
-    notes = {stage: _notes(layout, name, stage) for stage in ("download", "subset")}
-    facts |= {"remarks": notes["subset"]} if notes["subset"] else {}
+    notes = [_decided(layout, name, stage) for stage in ("download", "subset")]
+    remarks = notes[1]["remarks"]
+    facts |= {"remarks": remarks} if remarks else {}
+    lines = [*notes[0]["notes"], *notes[1]["notes"], *remarks]
     write_sealed(layout.dataset_facts(name), facts)
     path = layout.dataset_page(name)
-    write_text(path, datasets.page(name, dataset, index, params.image_size, sheet, notes))
+    write_text(path, datasets.page(name, dataset, index, params.image_size, sheet, lines))
     say(f"{name}: described in {path}")
 
 
-def _notes(layout: Layout, name: str, stage: str) -> list[str]:
+def _decided(layout: Layout, name: str, stage: str) -> dict[str, Any]:
     made_by = f"sslpipe {stage} {name}"
-    return read_sealed(require(layout.notes(name, stage), made_by), made_by)["notes"]
+    return read_sealed(require(layout.notes(name, stage), made_by), made_by)

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 from sslpipe.data import raw
 from sslpipe.data.choose import choose
+from sslpipe.data.decode import LEAST_CONTRAST, How
 from sslpipe.data.duplicates import Copies, copies
-from sslpipe.data.index import read_index
+from sslpipe.data.index import Index, read_index
 from sslpipe.data.pack import pack
+from sslpipe.data.wide_images import ranges_of
 from sslpipe.errors import UserError
 from sslpipe.files import write_sealed
 from sslpipe.layout import Layout
@@ -15,6 +17,9 @@ from sslpipe.progress import say
 from sslpipe.schema import Dataset
 from sslpipe.stages import find
 from sslpipe.stages.inputs import require
+
+FLAT = 0.25
+"""Share of a set's images."""
 
 
 def run(params: Params, layout: Layout, name: str) -> None:
@@ -27,13 +32,16 @@ def run(params: Params, layout: Layout, name: str) -> None:
     dataset = find(params.datasets, name, "data set")
     tar = require(layout.raw(name), f"sslpipe download {name}")
     try:
+        choices = choose(raw.read(tar), dataset)
+        ranges, notes = ranges_of(tar, choices, dataset.range, f"{name}: subset")
+        for note in notes:
+            say(f"{name}: {note}; another range: datasets.{name}.range: [low, high]")
         packed = pack(
             tar,
-            choose(raw.read(tar), dataset),
+            choices,
             layout.packed_images(name),
             layout.packed_index(name),
-            size=params.image_size,
-            resize=dataset.resize,
+            how=How(params.image_size, dataset.resize, ranges, dataset.max_megapixels),
             max_unreadable=dataset.max_unreadable,
             what=f"{name}: subset",
         )
@@ -46,21 +54,37 @@ def run(params: Params, layout: Layout, name: str) -> None:
             f"are unreadable and left out, such as {first.source_name} ({first.error}); "
             f"see {layout.packed_index(name)}"
         )
-    left_out, notes = [], []
+    index = read_index(layout.packed_index(name))
+    for note in flat(index):
+        say(f"warning: {name}: {note}")
+        notes.append(note)
+    left_out, remarks = [], []
     if dataset.labelled:
-        index = read_index(layout.packed_index(name))
         train = len(index.split_entries("train"))
         if train < (k := params.evaluate.knn.k):
             say(
                 f"warning: {name}: {train} training images, of which all vote: evaluate.knn.k is {k}"
             )
         found = copies(index)
-        notes = list(in_words(found, name, dataset))
-        for note in notes:
-            say(f"warning: {name}: {note}")
+        remarks = list(in_words(found, name, dataset))
+        for remark in remarks:
+            say(f"warning: {name}: {remark}")
         left_out = found.rows if dataset.copies == "leave_out" else []
-    write_sealed(layout.notes(name, "subset"), {"notes": notes, "left_out": left_out})
+    write_sealed(
+        layout.notes(name, "subset"), {"notes": notes, "remarks": remarks, "left_out": left_out}
+    )
     say(f"{name}: {packed.images} images in {layout.packed_images(name)}")
+
+
+def flat(index: Index) -> Iterator[str]:
+    """Of a set that is nearly black or without contrast, by the hashes that such images lack."""
+    without = sum(not entry.phash for entry in index.entries)
+    if without > FLAT * len(index):
+        yield (
+            f"{without} of {len(index)} images have almost no contrast (a deviation of brightness of less "
+            f"than {LEAST_CONTRAST:g} of 255): are their values read in the right range? Copies that merely "
+            "look the same cannot be found among them"
+        )
 
 
 def in_words(found: Copies, name: str, dataset: Dataset) -> Iterator[str]:

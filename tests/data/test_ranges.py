@@ -1,0 +1,104 @@
+"""Grey values of more than 8 bits: the range of a whole set."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, TiffImagePlugin
+
+from sslpipe.data import raw
+from sslpipe.data.index import open_packed
+from sslpipe.layout import Layout
+from sslpipe.params import load
+from sslpipe.schema import Dataset
+from sslpipe.stages import subset
+
+PARAMS = load(Path(__file__).parents[2] / "presets/default.yaml")
+SPLITS = ("train", "val", "public", "private")
+
+
+def grey(seed: int, top: float) -> np.ndarray:
+    """(16, 16), from 0 to `top`."""
+    values = np.random.default_rng(seed).random((16, 16))
+    values[0, :2] = 0, 1
+    return values * top
+
+
+def packed(tmp_path, make, kind="TIFF", **settings):
+    """The set's images (N, 16, 16), in the order of their numbers, and what was said."""
+    layout = Layout(tmp_path)
+    names = [f"{split}/{c}/{i}" for split in SPLITS for c in "ab" for i in range(3)]
+    members = []
+    for number, name in enumerate(names):
+        file = io.BytesIO()
+        image, options = make(number)
+        image.save(file, kind, **options)
+        members.append((name, file.getvalue()))
+    raw.write(layout.raw("mine"), sorted(members))
+    mine = Dataset(source={"kind": "folder", "path": "x"}, **settings)
+    params = PARAMS.model_copy(update={"image_size": 16, "datasets": {"mine": mine}})
+    subset.run(params, layout, "mine")
+    images, index = open_packed(layout, "mine")
+    order = sorted(range(len(index)), key=lambda row: names.index(index.entries[row].source_name))
+    return images[order][..., 0]
+
+
+def test_an_overshoot_does_not_make_an_image_black(tmp_path, capsys):
+    tops = [1.0 if number % 2 else 1.003 for number in range(24)]
+    images = packed(tmp_path, lambda i: (Image.fromarray(grey(i, tops[i]).astype(np.float32)), {}))
+    expected = [np.clip(np.rint(grey(i, tops[i]) * 255), 0, 255) for i in range(24)]
+    np.testing.assert_array_equal(images, expected)
+    assert "24 images of floats: 0 … 1 become 0 … 255" in capsys.readouterr().err
+
+
+def test_a_dark_scene_stays_dark(tmp_path):
+    tops = [0.9 if number == 3 else 255.0 for number in range(24)]
+    images = packed(tmp_path, lambda i: (Image.fromarray(grey(i, tops[i]).astype(np.float32)), {}))
+    assert images[3].max() == 1
+    assert images[4].max() == 255
+
+
+def test_one_odd_image_does_not_decide_for_all(tmp_path):
+    tops = [1e6 if number == 3 else 4000.0 for number in range(24)]
+    images = packed(tmp_path, lambda i: (Image.fromarray(grey(i, tops[i]).astype(np.float32)), {}))
+    np.testing.assert_array_equal(
+        images[5], np.rint(grey(5, 4000).astype(np.float32) * (255 / 4000))
+    )
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "PNG"])
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+def test_bits_of_sixteen(tmp_path, capsys, kind, bits):
+    top = 2**bits - 1
+    images = packed(tmp_path, lambda i: (Image.fromarray(grey(i, top).astype(np.uint16)), {}), kind)
+    expected = [np.rint(grey(i, top).astype(np.uint16) * (255 / top)) for i in range(24)]
+    np.testing.assert_array_equal(images, expected)
+    assert f"({bits} bits, as the set's highest is {top})" in capsys.readouterr().err
+
+
+def test_a_file_that_tells_its_range_is_believed(tmp_path):
+    def make(number):
+        tags = TiffImagePlugin.ImageFileDirectory_v2()
+        tags[341], tags.tagtype[341] = 4095, 3
+        return Image.fromarray(grey(number, 1000).astype(np.uint16)), {"tiffinfo": tags}
+
+    images = packed(tmp_path, make)
+    np.testing.assert_array_equal(
+        images[0], np.rint(grey(0, 1000).astype(np.uint16) * (255 / 4095))
+    )
+
+
+def test_the_users_range_counts_most_and_cuts_off(tmp_path):
+    def make(number):
+        return Image.fromarray(grey(number, 4095).astype(np.uint16)), {}
+
+    images = packed(tmp_path, make, range=[1000, 2000])
+    values = grey(0, 4095).astype(np.uint16).astype(float)
+    expected = np.clip(np.rint((values - 1000) * (255 / 1000)), 0, 255)
+    np.testing.assert_array_equal(images[0], expected)
+
+
+def test_a_set_without_contrast_is_said(tmp_path, capsys):
+    packed(tmp_path, lambda i: (Image.fromarray((grey(i, 9)).astype(np.uint8)), {}), "PNG")
+    assert "24 of 24 images have almost no contrast" in capsys.readouterr().err
