@@ -189,9 +189,9 @@ def _input(expects: Input) -> str:
     return (
         f"RGB of {expects.size}×{expects.size} pixels ({how}; bilinear, antialiased), scaled to "
         f"[0, 1], less the mean {list(expects.mean)}, over the standard deviation "
-        f"{list(expects.std)} of each channel. Upright by EXIF, transparency on white. Grey images of more than "
-        "8 bits (16-bit or float TIFF and PNG) must first be brought to 8 bits by the range of their set, "
-        "which its page tells."
+        f"{list(expects.std)} of each channel. Upright by EXIF, transparency on white. Grey images of "
+        "more than 8 bits (16-bit or float TIFF and PNG) must first be brought to 8 bits by the range of "
+        "their set, which its page tells."
     )
 
 

@@ -54,7 +54,9 @@ def draw(images: np.ndarray, classes: Sequence[str], encoders: Sequence[Strips])
     )
     pen, letters, top = ImageDraw.Draw(sheet), font(FONT_SIZE), MARGIN
     for query in queries:
-        text = cut(printable(classes[query["label"]]), letters, LABEL)
+        name = printable(classes[query["label"]])
+        of_class = font(FONT_SIZE, name)
+        text = cut(name, of_class, LABEL)
         first = True
         for encoder, strips in zip(encoders, others, strict=True):
             strip = strips.get(query["row"])
@@ -62,7 +64,7 @@ def draw(images: np.ndarray, classes: Sequence[str], encoders: Sequence[Strips])
                 continue
             middle = top + FRAME + TILE // 2
             if first:
-                pen.text((MARGIN, middle), text, INK, letters, anchor="lb")
+                pen.text((MARGIN, middle), text, INK, of_class, anchor="lb")
                 sheet.paste(scaled(images[query["row"]], TILE), (left + FRAME, top + FRAME))
                 first = False
             pen.text(

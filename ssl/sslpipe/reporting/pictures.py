@@ -1,11 +1,11 @@
 """Pictures made of images: enlarging them, letters, and files of equal bytes."""
 
 import io
-from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageFont
+
+from sslpipe.reporting.letters import own_path, path_for
 
 
 def as_png(picture: Image.Image) -> bytes:
@@ -24,9 +24,9 @@ def scaled(pixels: np.ndarray, side: int) -> Image.Image:
     return image.resize((side, side), Image.Resampling.NEAREST)
 
 
-def font(size: int) -> ImageFont.FreeTypeFont:
-    """matplotlib's own, which has more letters than Pillow's; the basic layout is always there."""
-    path = Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
+def font(size: int, text: str = "") -> ImageFont.FreeTypeFont:
+    """One that has the text's letters, if this machine has one; the basic layout is always there."""
+    path = path_for(text) or own_path()
     return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
 
 

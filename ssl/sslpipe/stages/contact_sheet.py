@@ -7,6 +7,8 @@ from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import say
 from sslpipe.reporting import contact_sheet
+from sslpipe.reporting.letters import drawable
+from sslpipe.reporting.pictures import as_png
 from sslpipe.stages import find
 
 
@@ -23,5 +25,6 @@ def run(params: Params, layout: Layout, name: str) -> None:
     if not index.split_entries("train"):
         raise UserError(f"{name}: there are no train images to show")
     path = layout.contact_sheet(name)
-    write_bytes(path, contact_sheet.as_png(contact_sheet.draw(images, index)))
+    classes = drawable(index.classes, name)
+    write_bytes(path, as_png(contact_sheet.draw(images, index, classes)))
     say(f"{name}: example images in {path}")

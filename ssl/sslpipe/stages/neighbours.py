@@ -7,6 +7,7 @@ from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import say
 from sslpipe.reporting import neighbours
+from sslpipe.reporting.letters import drawable
 from sslpipe.reporting.pictures import as_png
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.scored import Scored
@@ -24,7 +25,9 @@ def run(params: Params, layout: Layout, name: str) -> None:
         raise UserError(f"{name}: neighbour_strips in params.yaml does not name this data set")
     images, index = open_packed(layout, name)
     few = params.model_copy(update={"leaderboard": [name]})
-    picture = neighbours.draw(images, index.classes, shown(Scored(Results(few, layout)), name))
+    picture = neighbours.draw(
+        images, drawable(index.classes, name), shown(Scored(Results(few, layout)), name)
+    )
     path = layout.figure(f"neighbours_{name}", "png")
     write_bytes(path, as_png(picture))
     say(f"{name}: nearest neighbours in {path}")

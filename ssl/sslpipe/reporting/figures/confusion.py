@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from sslpipe.arrays import read_arrays
 from sslpipe.reporting.figures.layout import cut, label_distances, panels, say_only
 from sslpipe.reporting.figures.style import look
+from sslpipe.reporting.letters import drawable
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.scored import Scored
 
@@ -81,7 +82,7 @@ def _shown(scored: Scored, dataset: str) -> tuple[str, np.ndarray, list[str]]:
     features = scored.results.features.get((dataset, chosen.name)) if chosen else None
     if not answers or features is None:
         return "", np.zeros((0, 0)), []
-    classes = features["classes"]
+    classes = drawable(tuple(features["classes"]), dataset)
     label, probe = (np.concatenate([some[key] for some in answers]) for key in ("label", "probe"))
     shares = confusion_shares(label, probe, len(classes))
     title = f": {chosen.name}"
@@ -91,7 +92,7 @@ def _shown(scored: Scored, dataset: str) -> tuple[str, np.ndarray, list[str]]:
         some = most_confused(shares, SHOWN)
         title += f"\nthe {len(some)} of {len(classes)} classes in the most confused pairs"
         return title, shares[np.ix_(some, some)], [classes[i] for i in some]
-    return title, shares, list(classes)
+    return title, shares, classes
 
 
 def _answers(results: Results, dataset: str, runs: Sequence[str]) -> list[dict[str, np.ndarray]]:

@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sslpipe.reporting.figures.layout import cut, label_distances, panels, say_only
+from sslpipe.reporting.figures.layout import cut, label_distances, panels, say_only, shown
 from sslpipe.reporting.figures.style import COLOURS, look
+from sslpipe.reporting.letters import drawable
 from sslpipe.reporting.scored import Scored
 
 NAMED = 20  # classes
@@ -51,7 +52,7 @@ def feature_map_figure(scored: Scored) -> Figure:
                 for s in (chosen[name], before[name])
                 if s
             ]
-            _legend(panel, next((f["classes"] for f in known if f), []))
+            _legend(panel, drawable(tuple(next((f["classes"] for f in known if f), ())), name))
     return figure
 
 
@@ -87,7 +88,13 @@ def _legend(panel: Axes, classes: Sequence[str]) -> None:
         return
     handles = [
         Line2D(
-            [], [], linestyle="", markersize=6, markeredgewidth=0, **mark, label=cut(name, LABEL)
+            [],
+            [],
+            linestyle="",
+            markersize=6,
+            markeredgewidth=0,
+            **mark,
+            label=shown(cut(name, LABEL)),
         )
         for name, mark in zip(classes, marks(len(classes)), strict=True)
     ]

@@ -64,7 +64,7 @@ def legend(figure: Figure, handles: Sequence[Line2D], **options: Any) -> Legend 
     if not handles:
         return None
     for handle in handles:
-        handle.set_label(wrapped(handle.get_label()))
+        handle.set_label(shown(wrapped(handle.get_label())))
     width, height = figure.get_size_inches()
     rows = figure.axes[0].get_gridspec().nrows
     if len(handles) <= LEGEND_LINES * rows:
@@ -75,6 +75,12 @@ def legend(figure: Figure, handles: Sequence[Line2D], **options: Any) -> Legend 
     return figure.legend(
         handles=handles, loc="upper left", frameon=False, borderaxespad=0, **place, **options
     )
+
+
+def shown(label: str) -> str:
+    """matplotlib leaves labels that start with an underscore out of legends: here behind a space of no
+    width."""
+    return f"\u200b{label}" if label.startswith("_") else label
 
 
 def setting_handles(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from sslpipe.reporting.letters import OWN, families
 from sslpipe.reporting.settings import Setting
 
 Style = dict[str, Any]
@@ -22,11 +24,12 @@ LOOK = {
     "axes.axisbelow": True, "axes.edgecolor": ".8", "axes.facecolor": "white", "axes.grid": True,
     "axes.labelcolor": ".15", "axes.labelsize": 11.4, "axes.linewidth": 1.25, "axes.titlesize": 11.4,
     "axes.titley": 1.0,
-    "figure.facecolor": "white", "font.family": ["DejaVu Sans"], "font.size": 11.4,
+    "figure.facecolor": "white", "font.size": 11.4,
     "grid.color": ".8", "grid.linestyle": "-", "grid.linewidth": 1.0, "legend.fontsize": 10.45,
     "legend.title_fontsize": 11.4, "lines.linewidth": 1.5, "lines.markersize": 6.0,
     "lines.solid_capstyle": "round", "patch.edgecolor": "w", "patch.force_edgecolor": True,
-    "patch.linewidth": 1.0, "text.color": ".15", "xtick.bottom": False, "xtick.color": ".15",
+    "patch.linewidth": 1.0, "text.color": ".15", "text.parse_math": False,
+    "xtick.bottom": False, "xtick.color": ".15",
     "xtick.direction": "out", "xtick.labelsize": 10.45, "xtick.major.size": 6.0,
     "xtick.major.width": 1.25, "xtick.minor.size": 4.0, "xtick.minor.width": 1.0,
     "ytick.color": ".15", "ytick.direction": "out", "ytick.labelsize": 10.45, "ytick.left": False,
@@ -46,13 +49,26 @@ MARGIN = 0.1  # inches around all that is drawn
 BASELINE = {"color": GREY, "linewidth": 1.4}
 
 
+FAMILIES: ContextVar[Sequence[str]] = ContextVar("families", default=(OWN,))
+
+
 @contextmanager
 def look() -> Iterator[None]:
     """The figures' own look, whatever the caller or a matplotlibrc has set."""
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(LOOK)
+        mpl.rcParams.update(LOOK | {"font.family": list(FAMILIES.get())})
         yield
+
+
+@contextmanager
+def able_to_write(names: Iterable[str]) -> Iterator[None]:
+    """Figures made and saved within have the letters of these names, as far as the machine has them."""
+    before = FAMILIES.set(families(names))
+    try:
+        yield
+    finally:
+        FAMILIES.reset(before)
 
 
 def save(figure: Figure, path_stem: str, write_bytes: Callable[[str, bytes], object]) -> None:
