@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import sslpipe
@@ -224,7 +225,12 @@ def _status(_: argparse.Namespace) -> None:
 
     if not PARAMS.exists():
         raise UserError(f"{PARAMS}: missing; run this in the project's folder")
-    print_status(Layout())
+    from sslpipe.params import load
+
+    params = None
+    with suppress(UserError):  # which `check` tells
+        params = load(PARAMS)
+    print_status(Layout(), params=params)
 
 
 def _doctor(options: argparse.Namespace) -> None:

@@ -191,12 +191,14 @@ def left(params: Params, layout: Layout) -> Iterator[Finding]:
     if useless:
         size = in_words(sum(map(leftovers.size, useless)))
         yield Finding(
-            f"{len(useless)} states of trainings that cannot go on from them, {size}",
+            f"{len(useless)} states of trainings that start anew ({next(iter(useless.values()))}), {size}",
             "sslpipe clean",
         )
     for state in leftovers.resumable(layout):
         if state.folder not in useless:
-            yield Finding(f"{state.run}: interrupted after step {state.step}; it will go on there")
+            reason = leftovers.given_up(params, layout, state.folder)
+            then = f"it stays: {reason}" if reason else "it will go on there"
+            yield Finding(f"{state.run}: interrupted after step {state.step}; {then}")
 
 
 def files(params: Params, layout: Layout, *, data: bool) -> Iterator[Finding]:

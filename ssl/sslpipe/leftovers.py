@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sslpipe.files import read_json
 from sslpipe.jobs import is_held
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
+from sslpipe.training.fingerprint import MADE_OF, Parts, fingerprint, parts_of
 
 CHECKPOINT = re.compile(r"step-(\d+)-\w+\.pt")
 # Of `files.atomic`, whose random letters tell it from what `subset` and `download` go on with.
@@ -74,23 +76,36 @@ def states(layout: Layout) -> list[Path]:
     return [path for path in layout.states() if not is_held(path.with_suffix(".lock"))]
 
 
-def outdated(params: Params, layout: Layout) -> list[Path]:
-    """States of runs whose parameters, corpus or code have changed since. Not of runs that params.yaml
-    does not have: it may be another experiment's for now, and the folder another project's too."""
+def outdated(params: Params, layout: Layout) -> dict[Path, str]:
+    """States of runs that would not go on from them, and why. Not of runs that params.yaml does not have:
+    it may be another experiment's for now, and the folder another project's too."""
     found = [folder for folder in states(layout) if folder.parent.name in params.runs]
-    if not found:
-        return []
-    from sslpipe.training.checkpoint import fingerprint  # which imports torch
+    reasons = {folder: given_up(params, layout, folder) for folder in found}
+    return {folder: reason for folder, reason in reasons.items() if reason}
 
-    current = {}
-    for run in {folder.parent.name for folder in found}:
-        resolved = resolve(params, run)
-        corpus = layout.corpus(resolved.corpus)
-        if corpus.exists():  # else it cannot be told
-            current[run] = fingerprint(resolved, corpus.read_bytes())
-    return [
-        folder for folder in found if current.get(folder.parent.name, folder.name) != folder.name
-    ]
+
+def given_up(params: Params, layout: Layout, folder: Path) -> str | None:
+    """Why a state's run, as params.yaml has it now, would not go on from it; None where it would, or where
+    it cannot be told, as its corpus is missing."""
+    run = folder.parent.name
+    if run not in params.runs:
+        return "params.yaml has no run of this name"
+    resolved = resolve(params, run)
+    corpus = layout.corpus(resolved.corpus)
+    if not corpus.exists():
+        return None
+    content = corpus.read_bytes()
+    if fingerprint(resolved, content) == folder.name:
+        return None
+    return changed(folder, parts_of(resolved, content))
+
+
+def changed(folder: Path, now: Parts) -> str:
+    """What has changed since a state was saved, in words."""
+    record = folder / MADE_OF
+    before = read_json(record) if record.exists() else {}
+    parts = [part for part, value in now._asdict().items() if before.get(part, value) != value]
+    return f"its {' and '.join(parts) or 'settings, corpus or code'} changed since"
 
 
 def size(path: Path) -> int:

@@ -42,7 +42,7 @@ DECLARED = {
 # Where files lie, how they are written, what is said meanwhile, how params.yaml is read (what it says
 # is watched by itself), on which device: none of it changes a number.
 NEUTRAL = {
-    "cli.py", "cores.py", "errors.py", "files.py", "jobs.py", "layout.py", "params.py",
+    "cli.py", "cores.py", "errors.py", "files.py", "jobs.py", "layout.py", "leftovers.py", "params.py",
     "params_studies.py", "progress.py", "arrays.py", "stages/inputs.py",
     "training/devices.py", "data/fetch.py",
 }  # fmt: skip

@@ -20,6 +20,7 @@ from sslpipe.networks.backbones import build_backbone
 from sslpipe.networks.encoder_file import save_encoder
 from sslpipe.params import check, resolve
 from sslpipe.schema import Finetune
+from sslpipe.stages import embed
 from sslpipe.stages import finetune as stage
 from sslpipe.training.schedules import warmup_cosine
 
@@ -386,3 +387,16 @@ def test_what_the_stage_refuses_is_one_line(run, dataset, said, project):
         stage.run(project.params, project.layout, run, dataset)
     (line,) = str(caught.value).splitlines()
     assert said in line
+
+
+def test_images_of_another_side_are_refused(project):
+    params = project.params
+    run = resolve(params.model_copy(update={"image_size": 99}), "random_resnet18")
+    save_encoder(
+        project.layout.encoder("random_resnet18"), build_backbone("resnet18", stem="small"), run
+    )
+    for some in (stage, embed):
+        with pytest.raises(
+            UserError, match=r"trained on images of 99 px, but digits is packed with \d+ px"
+        ):
+            some.run(params, project.layout, "random_resnet18", "digits")

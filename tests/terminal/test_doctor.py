@@ -13,15 +13,17 @@ import pytest
 import yaml
 from synthetic import RUNS, content, write_reports
 
-from sslpipe import doctor, jobs, verify
+from sslpipe import doctor, jobs, leftovers, verify
 from sslpipe.arrays import write_arrays
 from sslpipe.engines import sync
-from sslpipe.files import write_sealed
+from sslpipe.files import write_json, write_sealed
 from sslpipe.layout import Layout
+from sslpipe.params import resolve
+from sslpipe.stages.pretrain import abandoned
 from sslpipe.terminal.clean import clean
 from sslpipe.terminal.doctor import print_examination
 from sslpipe.terminal.status import print_status
-from sslpipe.training.checkpoint import fingerprint
+from sslpipe.training.fingerprint import MADE_OF, fingerprint, parts_of
 
 
 @pytest.fixture
@@ -231,8 +233,6 @@ def state_of(layout, run, name):
 @pytest.mark.parametrize("everything", [False, True])
 def test_clean_keeps_what_a_training_would_go_on_with(everything, project, printed):
     params, layout = project
-    from sslpipe.params import resolve
-
     write_sealed(layout.corpus("base"), {"members": []})
     current = fingerprint(resolve(params, "moco"), layout.corpus("base").read_bytes())
     kept, old, foreign = (
@@ -251,10 +251,31 @@ def test_clean_keeps_what_a_training_would_go_on_with(everything, project, print
     number = 4 if everything else 1
     assert run(dry=True)[-1].startswith(f"{number} would be removed")
     assert kept.exists() and old.exists() and unfinished.exists()
-    assert "moco" in "\n".join(printed(lambda console: print_status(layout, console)))
+    status = "\n".join(printed(lambda console: print_status(layout, console, params), width=200))
+    assert status.count("goes on from here") == 1
+    assert "starts anew: its settings, corpus or code changed since" in status
+    assert "starts anew: params.yaml has no run of this name" in status
     assert run(dry=False)[-1].startswith(f"{number} removed")
     assert not old.exists()
     assert kept.exists() == unfinished.exists() == foreign.exists() == (not everything)
+
+
+def test_one_judgement_names_what_changed(project, printed):
+    params, layout = project
+    write_sealed(layout.corpus("base"), {"members": []})
+    resolved, content = resolve(params, "moco"), layout.corpus("base").read_bytes()
+    now = parts_of(resolved, content)
+    folder = state_of(layout, "moco", "0" * 16)
+    for part in now._fields:
+        write_json(folder / MADE_OF, now._replace(**{part: "before"})._asdict())
+        words = f"its {part} changed since"
+        assert leftovers.given_up(params, layout, folder) == words
+        assert leftovers.outdated(params, layout) == {folder: words}
+        assert words in "\n".join(printed(lambda c: print_status(layout, c, params), width=200))
+        (line,) = abandoned(layout, "moco", fingerprint(resolved, content), now)
+        assert line.startswith(f"an interrupted training, after step 10, is given up: {words}")
+    layout.corpus("base").unlink()
+    assert leftovers.given_up(params, layout, folder) is None
 
 
 def test_the_commands_exit_codes(project):

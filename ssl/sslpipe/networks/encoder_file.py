@@ -41,7 +41,9 @@ def checksum(about: dict[str, Any], tensors: dict[str, Tensor]) -> str:
 
 
 def load_encoder(path: Path) -> nn.Module:
-    """The encoder in evaluation mode, on the CPU. Raises UserError for a damaged file."""
+    """The encoder in evaluation mode, on the CPU; `image_size`: the side of images it was trained on.
+
+    Raises UserError for a damaged file."""
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()["sslpipe"])
@@ -50,6 +52,7 @@ def load_encoder(path: Path) -> nn.Module:
             raise ValueError("its checksum does not fit")
         encoder = build_backbone(about["backbone"], stem=about["stem"])
         encoder.load_state_dict(tensors)
+        encoder.image_size = about["image_size"]
     except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
         raise UserError(
             f"{path}: not an encoder of this pipeline ({str(error).splitlines()[0]}); "

@@ -13,7 +13,7 @@ from sslpipe.evaluation.features import MOST_PAIRED, UNUSED, evenly, extract, tw
 from sslpipe.layout import Layout
 from sslpipe.networks.encoder_file import load_encoder
 from sslpipe.params import Params, resolve
-from sslpipe.stages.inputs import require, without_copies
+from sslpipe.stages.inputs import require, require_size, without_copies
 from sslpipe.training.devices import lease
 from sslpipe.training.precision import device_of
 
@@ -33,7 +33,9 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
     index = without_copies(layout, dataset, index)
     with lease(threads=torch.get_num_threads()) as devices:
         device = device_of(devices)
-        encoder = load_encoder(path).to(device, memory_format=torch.channels_last)
+        encoder = load_encoder(path)
+        require_size(name, encoder, dataset, images)
+        encoder = encoder.to(device, memory_format=torch.channels_last)
         features = extract(
             encoder, images[index.scored], device=device, what=f"{name}: embed {dataset}"
         )

@@ -48,7 +48,7 @@ def run(params: Params, layout: Layout, name: str, to: Path | None = None) -> No
     )
     expects = Input(
         made["parameters"]["image_size"],
-        _resize(params, made["corpus"]),
+        _resize(params, made),
         IMAGENET_MEAN,
         IMAGENET_STD,
     )
@@ -134,9 +134,12 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _resize(params: Params, corpus: str | None) -> str:
-    """How the images that it was trained on were made square; by default of the scored ones. Where
-    they were not all made alike, squashed."""
+def _resize(params: Params, made: Mapping[str, Any]) -> str:
+    """How the images that it was trained on were made square: as its report has it, else as params.yaml
+    has it now of the corpus' sets or the scored ones. Where they were not all made alike, squashed."""
+    if recorded := set(made["inputs"].get("resize", {}).values()):
+        return recorded.pop() if len(recorded) == 1 else "squash"
+    corpus = made["corpus"]
     members = params.corpora[corpus].datasets if corpus in params.corpora else params.leaderboard
     resizes = {params.datasets[name].resize for name in members}
     return resizes.pop() if len(resizes) == 1 else "squash"

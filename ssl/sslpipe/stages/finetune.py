@@ -13,7 +13,7 @@ from sslpipe.networks.encoder_file import load_encoder
 from sslpipe.params import Params, resolve
 from sslpipe.progress import say
 from sslpipe.reporting.results import CHECKSUM, checksum
-from sslpipe.stages.inputs import require, without_copies
+from sslpipe.stages.inputs import require, require_size, without_copies
 from sslpipe.training.devices import lease
 from sslpipe.training.precision import arithmetic, device_name, device_of, has_bf16
 
@@ -50,8 +50,10 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
         what = f"{name}: finetune {dataset}"
         train = index.all_labels[index.examples()]
         say(f"{what}: {len(train)} images, {device_name(device)}")
+        encoder = load_encoder(path)
+        require_size(name, encoder, dataset, images)
         done = finetune(
-            load_encoder(path),
+            encoder,
             images,
             index,
             params.finetune,

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,20 +18,22 @@ from sslpipe.data.index import open_packed
 from sslpipe.errors import UserError
 from sslpipe.files import read_sealed, sha256, write_sealed, write_text
 from sslpipe.layout import Layout
+from sslpipe.leftovers import changed, resumable
 from sslpipe.networks.encoder_file import save_encoder
 from sslpipe.networks.ranks import ranks
 from sslpipe.params import Params, resolve
 from sslpipe.progress import say
 from sslpipe.schema import ResolvedRun
 from sslpipe.stages.inputs import require
-from sslpipe.training.checkpoint import RunState, code_version, fingerprint
+from sslpipe.training.checkpoint import RunState
 from sslpipe.training.corpus_images import CorpusImages
 from sslpipe.training.cost import peak_flops
 from sslpipe.training.devices import lease, visible_devices
+from sslpipe.training.fingerprint import Parts, code_version, fingerprint, parts_of
 from sslpipe.training.launch import group, launch, launched
 from sslpipe.training.loop import Trained, build_encoder, train
 from sslpipe.training.online import Watched, online_scores
-from sslpipe.training.precision import NAMES, autocast_dtype, device_name, device_of
+from sslpipe.training.precision import NAMES, autocast_dtype, device_name, device_of, slow
 
 
 def run(params: Params, layout: Layout, name: str) -> None:
@@ -38,7 +41,9 @@ def run(params: Params, layout: Layout, name: str) -> None:
     resolved = resolve(params, name)
     make_corpus = f"sslpipe corpus {resolved.corpus}"
     corpus = require(layout.corpus(resolved.corpus), make_corpus)
-    read_sealed(corpus, make_corpus)  # without training too: the report has its hash
+    content = read_sealed(corpus, make_corpus)  # without training too: the report has its hash
+    members = [member["dataset"] for member in content["members"]]
+    resizes = {name: params.datasets[name].resize for name in members if name in params.datasets}
     if resolved.pretrain.threads:
         torch.set_num_threads(resolved.pretrain.threads)
     watched = [
@@ -51,13 +56,14 @@ def run(params: Params, layout: Layout, name: str) -> None:
             return
         encoder = build_encoder(resolved).eval()
         history = untrained_history(resolved, encoder, watched)
-        write_outputs(layout, resolved, encoder, history, about(resolved, corpus))
+        write_outputs(layout, resolved, encoder, history, about(resolved, corpus, resizes))
         return
     gpus = resolved.pretrain.gpus
     if launched():
         device = device_of(visible_devices(), int(os.environ.get("LOCAL_RANK", 0)))
         with group(device):
-            pretrain(layout, resolved, corpus, watched, device, visible_devices(), lead=rank == 0)
+            leased, lead = visible_devices(), rank == 0
+            pretrain(layout, resolved, corpus, resizes, watched, device, leased, lead=lead)
         return
     with lease(gpus, threads=torch.get_num_threads()) as devices:
         if gpus > 1 and devices:
@@ -65,13 +71,15 @@ def run(params: Params, layout: Layout, name: str) -> None:
             return
         if gpus > 1:
             say(f"{name}: no GPU here; one process does the work of {gpus}")
-        pretrain(layout, resolved, corpus, watched, device_of(devices), devices, lead=True)
+        device = device_of(devices)
+        pretrain(layout, resolved, corpus, resizes, watched, device, devices, lead=True)
 
 
 def pretrain(
     layout: Layout,
     run: ResolvedRun,
     corpus: Path,
+    resizes: Mapping[str, str],
     watched: list[Watched],
     device: torch.device,
     leased: list[str],
@@ -82,9 +90,13 @@ def pretrain(
 
     leased: the ids of all ranks' devices."""
     started = now()
-    identity = fingerprint(run, corpus.read_bytes())
-    with RunState(layout.state(run.name), identity, lead=lead) as state:
+    content = corpus.read_bytes()
+    identity, made_of = fingerprint(run, content), parts_of(run, content)
+    with RunState(layout.state(run.name), identity, made_of=made_of, lead=lead) as state:
         autocast = autocast_dtype(run.pretrain.precision, device)
+        if lead:
+            for line in (*abandoned(layout, run.name, identity, made_of), *slow(device, autocast)):
+                say(f"{run.name}: {line}")
         images = corpus_images(layout, corpus, check=lead)
         if images.shape[1] != run.image_size:
             raise UserError(
@@ -98,11 +110,21 @@ def pretrain(
         peak = max(peak_flops(device, dtype) for dtype in {autocast, None})
         trained = train(run, images, watched, state, device=device, autocast=autocast)
         if lead:
-            report = about(run, corpus) | {"started": started, "devices": leased}
+            report = about(run, corpus, resizes) | {"started": started, "devices": leased}
             report |= measured(trained, run, device, autocast, len(images), peak)
             write_outputs(layout, run, trained.encoder, trained.state.table(), report)
             say(f"{run.name}: {in_short(report)}")
             state.clear()
+
+
+def abandoned(layout: Layout, run: str, identity: str, made_of: Parts) -> Iterator[str]:
+    """What is not gone on with."""
+    for state in resumable(layout):
+        if state.run == run and state.fingerprint != identity:
+            yield (
+                f"an interrupted training, after step {state.step}, is given up: "
+                f"{changed(state.folder, made_of)}; it stays until: sslpipe clean"
+            )
 
 
 def corpus_images(layout: Layout, corpus: Path, *, check: bool) -> CorpusImages:
@@ -145,8 +167,8 @@ def untrained_history(
     return pd.DataFrame([{"epoch": 0, "step": 0, **empty, "resumed": 0, **scores}])
 
 
-def about(run: ResolvedRun, corpus: Path) -> dict[str, Any]:
-    """What made this encoder: parameters, inputs, code and versions."""
+def about(run: ResolvedRun, corpus: Path, resizes: Mapping[str, str]) -> dict[str, Any]:
+    """What made this encoder: parameters, inputs, code and versions. resizes: of each of its sets."""
     return {
         "run": run.name,
         "method": run.method,
@@ -157,7 +179,7 @@ def about(run: ResolvedRun, corpus: Path) -> dict[str, Any]:
         "images_per_s": None,
         "train_seconds": None,
         "parameters": run.model_dump(mode="json"),
-        "inputs": {"corpus_sha256": sha256(corpus)},
+        "inputs": {"corpus_sha256": sha256(corpus), "resize": dict(resizes)},
         "versions": {
             "sslpipe": sslpipe.__version__,
             "code": code_version(),

@@ -18,9 +18,10 @@ def clean(
     packing or download would go on with. What a process is at is left alone. dry: only tell."""
     console = console or stdout()
     found = dict.fromkeys(leftovers.abandoned(layout), "written by a process that was killed")
-    found |= dict.fromkeys(
-        leftovers.outdated(params, layout), "of a training that cannot go on from it"
-    )
+    found |= {
+        folder: f"of a training that starts anew: {reason}"
+        for folder, reason in leftovers.outdated(params, layout).items()
+    }
     if everything:
         found |= dict.fromkeys(leftovers.unfinished(layout), "unfinished; made again if need be")
         for folder in leftovers.states(layout):

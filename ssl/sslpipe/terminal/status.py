@@ -9,12 +9,16 @@ from rich.text import Text
 
 from sslpipe.jobs import Job, running_jobs
 from sslpipe.layout import Layout
-from sslpipe.leftovers import Resumable, resumable
+from sslpipe.leftovers import Resumable, given_up, resumable
+from sslpipe.params import Params
 from sslpipe.reporting.leaderboard_text import DASH, duration
 from sslpipe.terminal.console import FAINT, WARNING, Column, print_table, print_title, stdout
 
 
-def print_status(layout: Layout, console: Console | None = None) -> None:
+def print_status(
+    layout: Layout, console: Console | None = None, params: Params | None = None
+) -> None:
+    """params: to tell which interrupted trainings would go on; None where the file has mistakes."""
     console = console or stdout()
     jobs = running_jobs(layout.running_folders())
     if jobs:
@@ -47,17 +51,24 @@ def print_status(layout: Layout, console: Console | None = None) -> None:
     busy = {job.names[0] for job in jobs if job.stage == "pretrain"}
     interrupted = [state for state in resumable(layout) if state.run not in busy]
     if interrupted:
-        print_title(console, "Interrupted trainings", "which go on from here when they run again")
-        _print_interrupted(console, interrupted)
+        print_title(console, "Interrupted trainings", "")
+        _print_interrupted(console, [(each, _next(params, layout, each)) for each in interrupted])
 
 
-def _print_interrupted(console: Console, states: list[Resumable]) -> None:
+def _next(params: Params | None, layout: Layout, state: Resumable) -> str:
+    reason = given_up(params, layout, state.folder) if params else "params.yaml has mistakes"
+    return f"starts anew: {reason}" if reason else "goes on from here"
+
+
+def _print_interrupted(console: Console, interrupted: list[tuple[Resumable, str]]) -> None:
+    states = [state for state, _ in interrupted]
     print_table(
         console,
         [
             Column("run", [state.run for state in states]),
             Column("step", [f"{state.step:,}" for state in states], right=True),
             Column("saved", [f"{duration(state.age)} ago" for state in states], right=True),
+            Column("when it runs again", [what for _, what in interrupted]),
             Column("folder", [Text(str(state.folder), style=FAINT) for state in states], dropped=1),
         ],
     )

@@ -1,7 +1,5 @@
 """The resumable state of a run, kept where neither engine looks."""
 
-import hashlib
-import json
 import pickle
 import shutil
 from collections.abc import Iterator
@@ -12,34 +10,10 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-import sslpipe
 from sslpipe.errors import UserError
-from sslpipe.files import Hashed, atomic, sha256
+from sslpipe.files import Hashed, atomic, sha256, write_json
 from sslpipe.progress import say
-from sslpipe.schema import ResolvedRun
-
-# The rooms of the package that a trained weight depends on.
-CODE = ("networks", "views", "methods", "training", "seeds.py")
-
-
-def fingerprint(run: ResolvedRun, corpus: bytes) -> str:
-    """What the weights follow from: parameters, corpus file (with its content hashes) and code."""
-    settings = run.model_dump(mode="json")
-    for key in ("checkpoint_minutes", "gpus", "compile"):  # change at most the last bits
-        settings["pretrain"].pop(key)
-    settings["pretrain"]["views"].pop("workers")
-    parts = (json.dumps(settings, sort_keys=True).encode(), corpus, code_version().encode())
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
-
-
-def code_version() -> str:
-    """sha256 of the modules that training runs through."""
-    root = Path(sslpipe.__file__).parent
-    digest = hashlib.sha256()
-    for room in map(root.joinpath, CODE):
-        for path in sorted(room.rglob("*.py")) if room.is_dir() else [room]:
-            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
+from sslpipe.training.fingerprint import MADE_OF, Parts
 
 
 class RunState:
@@ -50,10 +24,15 @@ class RunState:
     Raises UserError if another training holds them.
     """
 
-    def __init__(self, folder: Path, fingerprint: str, *, lead: bool = True) -> None:
+    def __init__(
+        self, folder: Path, fingerprint: str, *, made_of: Parts | None = None, lead: bool = True
+    ) -> None:
+        """made_of: what the fingerprint is of, for telling later what has changed."""
         self.folder, self.lead = folder / fingerprint, lead
         self.history = self.folder / "history.csv"
         self.folder.mkdir(parents=True, exist_ok=True)
+        if made_of is not None and lead:
+            write_json(self.folder / MADE_OF, made_of._asdict())
         self.lock = FileLock(self.folder.with_suffix(".lock"))
 
     def __enter__(self) -> "RunState":

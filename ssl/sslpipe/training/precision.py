@@ -36,6 +36,17 @@ def has_fp16_tensor_cores(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (7, 0)
 
 
+def slow(device: torch.device, autocast: torch.dtype | None) -> Iterator[str]:
+    """A warning about a format for which a CPU has no instructions."""
+    if device.type != "cpu" or autocast is None:
+        return
+    if autocast is torch.float16 or not has_bf16(device):
+        yield (
+            f"warning: precision {NAMES[autocast]} is many times slower than fp32 on this CPU, which has no "
+            "instructions for it: set precision: auto"
+        )
+
+
 @contextmanager
 def arithmetic(*, deterministic: bool) -> Iterator[None]:
     """Choose, for the time of a training, between the fastest kernels and those that always give the
