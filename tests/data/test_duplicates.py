@@ -121,3 +121,40 @@ def test_images_without_a_hash_are_near_no_other():
 def test_without_held_out_images_there_is_nothing():
     assert leaks(TRAIN, {"b": index(entry(0, "train", "p0", "f0", 40))}, 6) == []
     assert leaks([], {"a": A}, 6) == []
+
+
+def set_of(train: int, held_out: int, bits: list[int]) -> Index:
+    """Random hashes, of which the first held-out ones differ by so many bits from the first of train."""
+    rng = np.random.default_rng(0)
+    numbers = [int(n) for n in rng.integers(0, 2**64, train + held_out, dtype=np.uint64)]
+    for i, differing in enumerate(bits):
+        numbers[train + i] = numbers[i] ^ ((1 << differing) - 1)
+    splits = ["train"] * train + ["public"] * held_out
+    return index(
+        *(
+            entry(row, split, f"p{row}", f"f{row}", 0)._replace(phash=f"{number:016x}")
+            for row, (split, number) in enumerate(zip(splits, numbers, strict=True))
+        )
+    )
+
+
+def test_many_close_ones_are_copies(capsys):
+    found = duplicates.copies(set_of(40, 40, [0] * 10 + [2] * 6 + [4] * 4))
+    assert found.near == {"public": 20} and not found.equal
+    assert found.rows == list(range(20))
+    assert capsys.readouterr().err == ""
+
+
+def test_many_that_are_not_close_say_that_the_hash_fails(capsys):
+    found = duplicates.copies(set_of(40, 40, [2] * 4 + [4] * 6 + [6] * 10))
+    assert not found.near and found.rows == []
+    assert "20 training images look like held-out ones, but not closely" in capsys.readouterr().err
+
+
+def test_compressed_and_smaller_copies_of_photographs_are_close():
+    bits = [
+        int(np.bitwise_count(phash(photo(name)) ^ other))
+        for name in PHOTOS
+        for other in changed(photo(name)).values()
+    ]
+    assert np.mean(np.array(bits) <= duplicates.CLOSE) > 0.9

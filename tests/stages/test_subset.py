@@ -248,10 +248,12 @@ def test_held_out_images_among_the_training_images_are_said_and_may_be_left_out(
     subset.run(params(), layout, "mine")
     said = capsys.readouterr().err
     assert (
-        "2 held-out images are among the training images (2 equal one, 0 look like one; 1 of another"
-        in said
+        "2 held-out images are among the training images (2 equal one, 0 look like one; "
+        "public 1, private 1; 1 of another class), which flatters scores; "
+        "datasets.mine.copies: leave_out takes 2" in said
     )
-    assert "datasets.mine.copies: leave_out takes 2 training images" in said
+    (remark,) = read_sealed(layout.notes("mine", "subset"))["remarks"]
+    assert remark.endswith("which flatters scores")
     assert read_sealed(layout.notes("mine", "subset"))["left_out"] == []
     subset.run(params(copies="leave_out"), layout, "mine")
     index = without_copies(layout, "mine", open_packed(layout, "mine")[1])
@@ -259,6 +261,41 @@ def test_held_out_images_among_the_training_images_are_said_and_may_be_left_out(
     assert out == ["train/a/1.png", "train/b/2.png"]
     examples = {index.entries[row].source_name for row in index.examples()}
     assert examples == {name for name in names if name.startswith("train")} - set(out)
+
+
+def all_of_train_is_held_out(tmp_path, classes):
+    layout = Layout(tmp_path)
+    splits = ("train", "val", "public", "private")
+    names = [f"{s}/{c}/{i}.png" for s in splits for c in "abc" for i in range(2)]
+    files = {name: textured(seed) for seed, name in enumerate(names)}
+    for name in names:
+        if name.startswith("public") and name.split("/")[1] in classes:
+            files[name] = files[name.replace("public", "train")]
+    raw.write(layout.raw("mine"), sorted(files.items()))
+    return layout
+
+
+def test_what_leaving_copies_out_makes_unscorable_is_refused(tmp_path, capsys):
+    layout = all_of_train_is_held_out(tmp_path, "ab")
+    subset.run(params(), layout, "mine")
+    with pytest.raises(UserError, match=r"datasets\.mine\.copies: leave_out .* 1 of 3 classes"):
+        subset.run(params(copies="leave_out"), layout, "mine")
+    assert not layout.notes("mine", "subset").exists()
+    capsys.readouterr()
+    layout = all_of_train_is_held_out(tmp_path, "b")
+    subset.run(params(copies="leave_out"), layout, "mine")
+    said = capsys.readouterr().err
+    assert "all training images of 1 classes are copies: b" in said
+    assert "2 held-out images are among" in said and "of which 2 are no examples" in said
+
+
+def test_fewer_examples_than_neighbours_are_said_of_scored_sets(tmp_path, capsys):
+    layout = all_of_train_is_held_out(tmp_path, "b")
+    scored = params(copies="leave_out").model_copy(update={"leaderboard": ["mine"]})
+    subset.run(scored, layout, "mine")
+    assert "mine: all 4 training images vote, as evaluate.knn.k is 20" in capsys.readouterr().err
+    subset.run(params(), layout, "mine")
+    assert "vote" not in capsys.readouterr().err
 
 
 def test_a_set_without_copies_says_nothing(layout):

@@ -1,20 +1,20 @@
 """subset(dataset): the tar of encoded images → packed pixels (.npy) and their index (.csv)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from sslpipe.data import raw
 from sslpipe.data.choose import choose
 from sslpipe.data.decode import LEAST_CONTRAST, How
-from sslpipe.data.duplicates import Copies, copies
+from sslpipe.data.duplicates import HELD_OUT, Copies, copies
 from sslpipe.data.index import Index, read_index
 from sslpipe.data.pack import pack
 from sslpipe.data.wide_images import ranges_of
-from sslpipe.errors import UserError
+from sslpipe.errors import UserError, few
 from sslpipe.files import write_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import say
-from sslpipe.schema import Dataset
 from sslpipe.stages import find
 from sslpipe.stages.inputs import require
 
@@ -27,7 +27,8 @@ def run(params: Params, layout: Layout, name: str) -> None:
 
     Images: uint8 (N, S, S, 3), S = params.image_size, sorted by split and source name, so that
     each split is one slice. Raises UserError, and changes no file, when too many images are
-    unreadable or no score of a labelled set would be possible.
+    unreadable or no score of a labelled set would be possible; and leaves no notes, which every
+    score needs, when it would not be without the copies that are left out.
     """
     dataset = find(params.datasets, name, "data set")
     tar = require(layout.raw(name), f"sslpipe download {name}")
@@ -47,6 +48,7 @@ def run(params: Params, layout: Layout, name: str) -> None:
         )
     except UserError as error:
         raise UserError(f"datasets.{name}: {error}") from None
+    layout.notes(name, "subset").unlink(missing_ok=True)  # of another index
     if packed.unreadable:
         first = packed.unreadable[0]
         say(
@@ -60,16 +62,18 @@ def run(params: Params, layout: Layout, name: str) -> None:
         notes.append(note)
     left_out, remarks = [], []
     if dataset.labelled:
-        train = len(index.split_entries("train"))
-        if train < (k := params.evaluate.knn.k):
-            say(
-                f"warning: {name}: {train} training images, of which all vote: evaluate.knn.k is {k}"
-            )
         found = copies(index)
-        remarks = list(in_words(found, name, dataset))
-        for remark in remarks:
-            say(f"warning: {name}: {remark}")
         left_out = found.rows if dataset.copies == "leave_out" else []
+        remarks = list(in_words(found, left_out))
+        choice = f"; datasets.{name}.copies: leave_out takes {len(found.rows)} from the examples"
+        for remark in remarks:
+            say(f"warning: {name}: {remark}{'' if left_out else choice}")
+        index = replace(index, left_out=tuple(left_out))
+        if left_out:
+            check_examples(index, name)
+        examples = len(index.all_labels[index.examples()])
+        if name in params.leaderboard and examples < (k := params.evaluate.knn.k):
+            say(f"warning: {name}: all {examples} training images vote, as evaluate.knn.k is {k}")
     write_sealed(
         layout.notes(name, "subset"), {"notes": notes, "remarks": remarks, "left_out": left_out}
     )
@@ -87,16 +91,31 @@ def flat(index: Index) -> Iterator[str]:
         )
 
 
-def in_words(found: Copies, name: str, dataset: Dataset) -> Iterator[str]:
+def in_words(found: Copies, left_out: Sequence[int]) -> Iterator[str]:
     """What is to be known of a set whose held-out images are among its training images."""
-    held_out = found.equal.total() + found.near.total()
+    held_out = found.equal + found.near
     if not held_out:
         return
-    counts = [f"{found.equal.total()} equal one", f"{found.near.total()} look like one"]
-    done = f"{len(found.rows)} training images are no examples for k-NN, probe and fine-tuning"
-    if dataset.copies == "keep":
-        done = f"datasets.{name}.copies: leave_out takes {len(found.rows)} training images from the examples"
+    by_split = ", ".join(f"{split} {held_out[split]}" for split in HELD_OUT if held_out[split])
+    so = "which flatters scores"
+    if left_out:
+        so = f"of which {len(left_out)} are no examples for k-NN, probes and fine-tuning"
+    equal, near, other = (some.total() for some in (found.equal, found.near, found.other_class))
     yield (
-        f"{held_out} held-out images are among the training images ({', '.join(counts)}; "
-        f"{found.other_class.total()} of another class): scores flatter; {done}"
+        f"{held_out.total()} held-out images are among the training images ({equal} equal one, "
+        f"{near} look like one; {by_split}; {other} of another class), {so}"
     )
+
+
+def check_examples(index: Index, name: str) -> None:
+    """Raises UserError where no score is possible without the images left out; says what lost all."""
+    left = set(index.all_labels[index.examples()].tolist())
+    if len(left) < 2 or any(left.isdisjoint(index.labels(split).tolist()) for split in HELD_OUT):
+        raise UserError(
+            f"datasets.{name}.copies: leave_out leaves training images of {len(left)} of "
+            f"{len(index.classes)} classes, with which nothing can be scored: keep them, or other "
+            "images must be held out"
+        )
+    if lost := set(index.labels("train").tolist()) - left:
+        names = few(index.classes[label] for label in lost)
+        say(f"warning: {name}: all training images of {len(lost)} classes are copies: {names}")
