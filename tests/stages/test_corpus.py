@@ -14,7 +14,7 @@ from sslpipe.data.corpus import corpus_rows
 from sslpipe.data.duplicates import HELD_OUT
 from sslpipe.data.index import Entry, read_index, write_index
 from sslpipe.errors import UserError
-from sslpipe.files import read_sealed, sha256
+from sslpipe.files import read_sealed, sha256, write_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import load
 from sslpipe.schema import Corpus, Dataset
@@ -54,6 +54,7 @@ def put(layout, dataset, labelled=True, phashes=MappingProxyType({}), **splits):
     label, name = entries[0].label, entries[0].class_name
     entries.append(Entry(-1, "val", label, name, "all/k/x", "", "f" * 64, 0, 0, "", "bad"))
     write_index(layout.packed_index(dataset), entries)
+    write_sealed(layout.notes(dataset, "subset"), {"left_out": []})
 
 
 @pytest.fixture
@@ -88,6 +89,13 @@ def test_the_file(layout):
         ],
         "watched": [{"dataset": "b", "index_sha256": sha256(layout.packed_index("b"))}],
     }
+
+
+def test_rows_of_watched_sets_that_are_no_examples_are_in_it(layout):
+    for dataset in "ab":
+        write_sealed(layout.notes(dataset, "subset"), {"left_out": [1]})
+    (watched,) = made(layout, watched=["b"])["watched"]
+    assert watched["left_out"] == [1]
 
 
 def excluded(content):

@@ -92,6 +92,11 @@ rule corpus:
             ),
             suffix=["npy", "csv"],
         ),
+        expand(
+            "data/notes/{dataset}.{stage}.json",
+            dataset=config["pretrain"]["online"]["datasets"],
+            stage=["download", "subset"],
+        ),
     output:
         "data/corpora/{corpus}.json",
         "reports/data/{corpus}.md",

@@ -61,9 +61,15 @@ def compose(
         "image_size": image_size,
         "images": images,
         "members": described,
-        "watched": [{"dataset": dataset, "index_sha256": hashes[dataset]} for dataset in watched],
+        "watched": [_watched(dataset, indexes[dataset], hashes[dataset]) for dataset in watched],
     }
     return content, left_out
+
+
+def _watched(dataset: str, index: Index, index_sha256: str) -> dict[str, Any]:
+    """left_out: the rows that are no examples, if there are any."""
+    left_out = {"left_out": list(index.left_out)} if index.left_out else {}
+    return {"dataset": dataset, "index_sha256": index_sha256, **left_out}
 
 
 def trained_on(index: Index) -> tuple[Entry, ...]:

@@ -9,13 +9,14 @@ from sslpipe.params import Params
 from sslpipe.progress import say
 from sslpipe.reporting.corpora import page
 from sslpipe.stages import find
-from sslpipe.stages.inputs import require
+from sslpipe.stages.inputs import require, without_copies
 
 
 def run(params: Params, layout: Layout, name: str) -> None:
     """Write `layout.corpus(name)` and `layout.corpus_page(name)`.
 
-    Reads only the indexes, whose hashes stand for the images.
+    Reads only the indexes, whose hashes stand for the images, and which rows of the watched sets are
+    no examples.
 
     Raises UserError when an index is missing or malformed, or no image is left.
     """
@@ -25,6 +26,8 @@ def run(params: Params, layout: Layout, name: str) -> None:
     for dataset in datasets_read(corpus.datasets, params.leaderboard, watched):
         path = require(layout.packed_index(dataset), f"sslpipe subset {dataset}")
         indexes[dataset], hashes[dataset] = read_index(path), sha256(path)
+    for dataset in watched:
+        indexes[dataset] = without_copies(layout, dataset, indexes[dataset])
     content, left_out = compose(
         name,
         params.image_size,

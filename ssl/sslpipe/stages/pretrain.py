@@ -2,7 +2,8 @@
 
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from sslpipe.training.devices import lease, visible_devices
 from sslpipe.training.fingerprint import Parts, code_version, fingerprint, parts_of
 from sslpipe.training.launch import group, launch, launched
 from sslpipe.training.loop import Trained, build_encoder, train
-from sslpipe.training.online import Watched, online_scores
+from sslpipe.training.online import K, Watched, online_scores
 from sslpipe.training.precision import NAMES, autocast_dtype, device_name, device_of, slow
 
 
@@ -44,10 +45,14 @@ def run(params: Params, layout: Layout, name: str) -> None:
     content = read_sealed(corpus, make_corpus)  # without training too: the report has its hash
     members = [member["dataset"] for member in content["members"]]
     resizes = {name: params.datasets[name].resize for name in members if name in params.datasets}
+    left_out = {}
+    for part in content["watched"]:
+        check_index(layout, corpus, part)
+        left_out[part["dataset"]] = part.get("left_out", ())
     if resolved.pretrain.threads:
         torch.set_num_threads(resolved.pretrain.threads)
     watched = [
-        watch(layout, name, resolved.pretrain.online.bank)
+        watch(layout, name, resolved.pretrain.online.bank, left_out.get(name, ()))
         for name in resolved.pretrain.online.datasets
     ]
     rank = int(os.environ["RANK"]) if launched() else 0
@@ -133,23 +138,31 @@ def corpus_images(layout: Layout, corpus: Path, *, check: bool) -> CorpusImages:
     Raises UserError when these are not the sets that the corpus was made of."""
     content = read_sealed(corpus, f"sslpipe corpus {corpus.stem}")
     for member in content["members"]:
-        index = layout.packed_index(member["dataset"])
-        if (
-            require(index, f"sslpipe subset {index.stem}")
-            and sha256(index) != member["index_sha256"]
-        ):
-            raise UserError(f"{corpus}: made of another {index}; run: sslpipe corpus {corpus.stem}")
+        check_index(layout, corpus, member)
     return CorpusImages(
         [(open_packed(layout, name, check=check)[0], rows) for name, rows in corpus_rows(content)]
     )
 
 
-def watch(layout: Layout, dataset: str, bank: int) -> Watched:
-    """A data set's train and val splits; of the former at most `bank` images, evenly taken."""
+def check_index(layout: Layout, corpus: Path, part: Mapping[str, Any]) -> None:
+    """Raises UserError when a member or watched set is no longer the one that the corpus was made of."""
+    index = layout.packed_index(part["dataset"])
+    if sha256(require(index, f"sslpipe subset {index.stem}")) != part["index_sha256"]:
+        raise UserError(f"{corpus}: made of another {index}; run: sslpipe corpus {corpus.stem}")
+
+
+def watch(layout: Layout, dataset: str, bank: int, left_out: Sequence[int] = ()) -> Watched:
+    """A data set's train and val splits; of the former at most `bank` images, evenly taken, and none
+    of the rows `left_out`."""
     images, index = open_packed(layout, dataset)
-    train, val = index.split_slice("train"), index.split_slice("val")
-    size = train.stop - train.start
-    taken = train.start + np.unique(np.linspace(0, size - 1, min(size, bank)).round().astype(int))
+    index = replace(index, left_out=tuple(left_out))
+    examples, val = np.arange(len(index))[index.examples()], index.split_slice("val")
+    size = len(examples)
+    taken = examples[np.unique(np.linspace(0, size - 1, min(size, bank)).round().astype(int))]
+    if len(taken) < K:
+        say(
+            f"{dataset}: all {len(taken)} examples vote in online k-NN, as there are fewer than {K}"
+        )
     labels = index.all_labels
     return Watched(
         dataset, images[taken], labels[taken], images[val], labels[val], len(index.classes)

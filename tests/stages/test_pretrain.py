@@ -1,0 +1,68 @@
+"""sslpipe pretrain: what is watched while training, and that it is the corpus's."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from packed_sets import write_packed
+from sslpipe.data.index import Entry
+from sslpipe.errors import UserError
+from sslpipe.files import sha256, write_sealed
+from sslpipe.layout import Layout
+from sslpipe.params import load
+from sslpipe.stages import pretrain
+
+PARAMS = load(Path(__file__).parents[2] / "presets/default.yaml")
+
+
+@pytest.fixture
+def layout(tmp_path):
+    """A set of 30 training images and 4 for each other split: the top half tells the row, which side
+    of the bottom is white the class."""
+    layout = Layout(tmp_path)
+    splits = ["train"] * 30 + ["val"] * 4 + ["public"] * 4 + ["private"] * 4
+    entries = [
+        Entry(row, split, row % 2, "ab"[row % 2], f"all/x/{row}", "", "f" * 64, 8, 8, "", "")
+        for row, split in enumerate(splits)
+    ]
+    images = np.zeros((len(splits), 32, 32, 3), np.uint8)
+    images += np.arange(len(splits), dtype=np.uint8)[:, None, None, None]
+    images[0::2, 16:, :16] = images[1::2, 16:, 16:] = 255
+    write_packed(layout, "digits", entries, images)
+    return layout
+
+
+def bank(layout, *settings):
+    found = pretrain.watch(layout, "digits", *settings)
+    assert found.val_images[:, 0, 0, 0].tolist() == [30, 31, 32, 33]
+    rows = found.train_images[:, 0, 0, 0]
+    assert found.train_labels.tolist() == (rows % 2).tolist()
+    return rows.tolist()
+
+
+def test_rows_left_out_are_not_in_the_bank(layout, capsys):
+    assert bank(layout, 100) == list(range(30))
+    assert bank(layout, 100, [0, 7, 29]) == [row for row in range(30) if row not in (0, 7, 29)]
+    assert capsys.readouterr().err == ""
+    assert bank(layout, 3) == [0, 14, 29]
+    assert "digits: all 3 examples vote in online k-NN, as there are fewer than 20" in (
+        capsys.readouterr().err
+    )
+
+
+def test_the_corpus_tells_which_rows_of_a_watched_set_are_no_examples(layout):
+    online = PARAMS.pretrain.online.model_copy(update={"datasets": ["digits"]})
+    changed = {"pretrain": PARAMS.pretrain.model_copy(update={"online": online})}
+    params = PARAMS.model_copy(update=changed)
+    watched = {"dataset": "digits", "index_sha256": sha256(layout.packed_index("digits"))}
+    histories = []
+    for left_out in ({}, {"left_out": list(range(1, 30, 2))}):  # all of the second class
+        write_sealed(layout.corpus("base"), {"watched": [watched | left_out]})
+        pretrain.run(params, layout, "raw_pixels")
+        histories.append(layout.history("raw_pixels").read_text())
+    assert histories[0].endswith(",1.0,1.0\n")
+    assert histories[1].endswith(",0.5,0.5\n")  # only one class can be answered
+    write_sealed(layout.corpus("base"), {"watched": [watched | {"index_sha256": "0" * 64}]})
+    with pytest.raises(UserError, match=r"made of another .*digits\.csv; run: sslpipe corpus base"):
+        pretrain.run(params, layout, "raw_pixels")
