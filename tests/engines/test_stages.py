@@ -206,6 +206,23 @@ def test_config_on_snakemakes_command_line_is_refused(project):
     assert "edit params.yaml" in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("reports/metrics/patches/nosuch.json", "no run named 'nosuch' in params.yaml; there are: simclr"),
+        ("reports/metrics/nosuch/simclr.json", "no data set named 'nosuch' in params.yaml; there are: p"),
+        ("data/corpora/nosuch.json", "no corpus named 'nosuch' in params.yaml; there are: base"),
+        ("reports/studies/nosuch.md", "no study named 'nosuch' in params.yaml; there are: method"),
+    ],
+)  # fmt: skip
+def test_snakemake_names_what_a_mistyped_target_is_of(project, target, message):
+    done = project.run(f"snakemake -n {target}", check=False)
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert f"{target}: {message}" in said
+    assert "KeyError" not in said
+
+
 def test_a_damaged_embedding_and_encoder_are_named(project):
     for path, command in (
         ("data/embeddings/simclr/patches.npz", "sslpipe evaluate simclr patches"),
