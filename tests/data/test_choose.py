@@ -97,6 +97,11 @@ def test_labelled_sets_need_two_classes(names):
         choose(members(names), dataset())
 
 
+def test_the_limit_that_leaves_a_single_class_is_named():
+    with pytest.raises(UserError, match=r"there are: a \(max_classes: 1\)"):
+        choose(members(MANY), dataset(max_classes=1))
+
+
 @given(st.sets(st.sampled_from(MANY)), st.sets(st.sampled_from(MANY)))
 def test_adding_images_moves_no_other(old, more):
     fixed = {"all/a/fixed.jpg", "all/b/fixed.jpg"}

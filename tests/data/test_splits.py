@@ -94,7 +94,7 @@ def test_empty_splits_of_a_labelled_set_are_refused():
 
 def test_a_set_on_which_no_score_is_possible_is_refused():
     full = dict.fromkeys([(split, c) for split in splits.SPLITS for c in "ab"], 1)
-    with pytest.raises(UserError, match="only class a has training images"):
+    with pytest.raises(UserError, match="only class a has training images, b has none"):
         splits.check({pair: 1 for pair in full if pair != ("train", "b")})
     for split in ("val", "public", "private"):
         of_another = {pair: 1 for pair in full if pair[0] != split} | {(split, "images"): 12}
@@ -104,12 +104,27 @@ def test_a_set_on_which_no_score_is_possible_is_refused():
             splits.check(of_another)
 
 
+def test_the_refusal_names_all_that_was_never_trained_and_is_the_only_line(capsys):
+    trained = {("train", "cat"): 30, ("train", "dog"): 30}
+    test = {("public", "unknown"): 6, ("private", "unknown"): 6}
+    with pytest.raises(UserError, match=r"no class of test \(unknown\).*leave test out"):
+        splits.check(trained | test | {("val", "dog"): 3}, drawn=["val"])
+    with pytest.raises(UserError, match=r"no class of val and test \(images, unknown\)"):
+        splits.check(trained | test | {("val", "images"): 3})
+    with pytest.raises(UserError, match=r"no class of val \(owl\).*more images of each class"):
+        drawn = {("val", "owl"): 1, ("public", "cat"): 2, ("private", "cat"): 2}
+        splits.check(trained | drawn, drawn=["val", "public", "private"])
+    assert capsys.readouterr().err == ""
+
+
 def test_classes_that_miss_from_a_split_are_said(capsys):
     full = dict.fromkeys([(split, name) for split in splits.SPLITS for name in "abcdefgh"], 3)
     splits.check(full)
     assert capsys.readouterr().err == ""
     splits.check({pair: 3 for pair in full if pair != ("val", "b")})
-    assert "1 classes have no image in val: b" in capsys.readouterr().err
+    assert "1 classes have no image in val: b\n" in capsys.readouterr().err
+    splits.check({pair: 3 for pair in full if pair != ("val", "b")}, drawn=["val"])
+    assert "in val: b, as each image is drawn by its name alone" in capsys.readouterr().err
     splits.check({pair: 3 for pair in full if pair[0] != "public"} | {("public", "a"): 1})
     assert "7 classes have no image in public: b, c, d, e, f, …" in capsys.readouterr().err
     splits.check({pair: 3 for pair in full if pair != ("train", "b")})

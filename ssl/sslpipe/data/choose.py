@@ -37,8 +37,10 @@ def choose(members: Sequence[Member], dataset: Dataset) -> list[Choice]:
         members = _in_class_folders([member for member in members if member.split != UNLABELLED])
     kept = sorted({member.class_name for member in members})[: dataset.max_classes]
     if dataset.labelled and len(kept) < 2:
+        limit = f" (max_classes: {dataset.max_classes})" if dataset.max_classes else ""
         raise UserError(
-            f"a labelled set needs two classes or more; there are: {', '.join(kept) or 'none'}"
+            "a labelled set needs two classes or more; there are: "
+            f"{', '.join(kept) or 'none'}{limit}"
         )
     labels = {class_name: label for label, class_name in enumerate(kept)}
     given_by_source = {member.split for member in members}

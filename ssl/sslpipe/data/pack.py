@@ -123,10 +123,11 @@ def fingerprint(tar: Path, choices: Sequence[Choice], how: How) -> str:
 def check(journal: Path, max_unreadable: float) -> Packed:
     """Count what is packed.
 
-    Raises UserError for too many unreadable images, or a labelled set with an empty split.
+    Raises UserError for too many unreadable images, or a labelled set that cannot be scored.
     """
     unreadable = []
     in_splits: Counter[tuple[str, str]] = Counter()
+    given = set()
     labelled, count = False, 0
     for entry in _entries(journal):
         if entry.error:
@@ -136,6 +137,7 @@ def check(journal: Path, max_unreadable: float) -> Packed:
             labelled = labelled or entry.label >= 0
             if entry.split != splits.UNLABELLED:
                 in_splits[entry.split, entry.class_name] += 1
+                given.add(entry.source_name.split("/", 1)[0])
     if len(unreadable) > max_unreadable * (count + len(unreadable)):
         first = "; ".join(f"{entry.source_name} ({entry.error})" for entry in unreadable[:3])
         raise UserError(
@@ -145,7 +147,7 @@ def check(journal: Path, max_unreadable: float) -> Packed:
     if not count:
         raise UserError("no image is left to pack")
     if labelled:
-        splits.check(in_splits)
+        splits.check(in_splits, splits.carved(given))
     return Packed(count, unreadable)
 
 

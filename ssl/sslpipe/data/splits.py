@@ -48,8 +48,8 @@ def carved(given_by_source: Collection[str]) -> list[str]:
     return [split for split in SPLITS if split in missing]
 
 
-def check(images: Mapping[tuple[str, str], int]) -> None:
-    """Check how many images a labelled set has of each (split, class).
+def check(images: Mapping[tuple[str, str], int], drawn: Collection[str] = ()) -> None:
+    """Check how many images a labelled set has of each (split, class). drawn: see `carved`.
 
     Raises UserError where no score is possible: an empty split, fewer than two classes in train, a
     held-out split of whose classes none is in train. Says which classes miss from a split.
@@ -57,6 +57,7 @@ def check(images: Mapping[tuple[str, str], int]) -> None:
     classes: dict[str, set[str]] = {split: set() for split in SPLITS}
     for split, class_name in images:
         classes[split].add(class_name)
+    everything = set().union(*classes.values())
     empty = [split for split in SPLITS if not classes[split]]
     if empty:
         raise UserError(
@@ -64,20 +65,31 @@ def check(images: Mapping[tuple[str, str], int]) -> None:
             "in `splits`"
         )
     if len(classes["train"]) < 2:
+        others = few(everything - classes["train"])
         raise UserError(
-            f"only class {few(classes['train'])} has training images: nothing can be told apart"
+            f"only class {few(classes['train'])} has training images"
+            f"{f', {others} has none' if others else ''}: nothing can be told apart"
         )
-    everything = set().union(*classes.values())
+    if unknown := [split for split in SPLITS if not classes[split] & classes["train"]]:
+        held_out = few(set().union(*(classes[split] for split in unknown)))
+        names = " and ".join(unknown).replace("public and private", "test")
+        folders = ", ".join(f"{name}/*" for name in names.split(" and "))
+        todo = (
+            f"are these images labelled? If not, leave {names} out (a folder: source.exclude: [{folders}]), "
+            "to have it drawn from train"
+        )
+        if set(unknown) <= set(drawn):
+            todo = "more images of each class are needed"
+        raise UserError(
+            f"no class of {names} ({held_out}) is in train ({few(classes['train'])}), so that no score is "
+            f"possible: {todo}"
+        )
     for split in SPLITS:
-        if not classes[split] & classes["train"]:
-            raise UserError(
-                f"no class of {split} ({few(classes[split])}) is in train ({few(classes['train'])}), so that "
-                "no score is possible: are these images labelled? Leave them out, with source.exclude for "
-                "a folder, and they are drawn from train"
-            )
-        if missing := everything - classes[split]:
-            lost = ""
-            if split == "train":
-                count = sum(n for (_, name), n in images.items() if name in missing)
-                lost = f", so that {count} held-out images cannot be recognised"
-            say(f"warning: {len(missing)} classes have no image in {split}: {few(missing)}{lost}")
+        missing = everything - classes[split]
+        if not missing:
+            continue
+        why = ", as each image is drawn by its name alone" if split in drawn else ""
+        if split == "train":
+            count = sum(n for (_, name), n in images.items() if name in missing)
+            why = f", so that {count} held-out images cannot be recognised"
+        say(f"warning: {len(missing)} classes have no image in {split}: {few(missing)}{why}")
