@@ -1,13 +1,18 @@
 import copy
 import json
+import tempfile
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
+from dvc.utils.serialize import load_yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sslpipe.errors import UserError
 from sslpipe.params import check, json_schema, load, most_train_images, resolve
+from sslpipe.params_file import read
 
 ROOT = Path(__file__).resolve().parent.parent
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
@@ -231,6 +236,70 @@ def test_numbers_in_scientific_notation_are_numbers(tmp_path):
     text = (ROOT / "presets/default.yaml").read_text()
     path.write_text(text.replace("lr: 1.0e-3", "lr: 1e-3", 1))
     assert load(path).methods.simclr.lr == 1e-3
+
+
+@pytest.mark.parametrize("name", ["on", "No", "1e3", "007", "null", "~", "2024-01-01", "1:04"])
+@pytest.mark.parametrize("kind", ["runs", "datasets", "corpora", "studies", "claims"])
+def test_a_name_that_yaml_takes_for_something_else(tmp_path, kind, name):
+    path = tmp_path / "params.yaml"
+    text = (
+        (ROOT / "presets/default.yaml").read_text(encoding="utf-8").replace("claims: {}", "claims:")
+    )
+    path.write_text(text.replace(f"{kind}:\n", f"{kind}:\n  {name}: {{}}\n", 1), encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        load(path)
+    (line,) = str(caught.value).splitlines()
+    assert f"params.yaml: {kind}.{name}: YAML reads {name} as " in line
+    assert line.endswith(": quote it or choose another name")
+
+
+def test_a_quoted_name_is_one(content, tmp_path):
+    content["runs"]["007"] = content["runs"]["moco_resnet18"]
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert "007" in load(path).runs
+
+
+def test_a_name_in_a_list_is_quoted_too(content):
+    put(content, "leaderboard", [True])
+    with pytest.raises(
+        UserError, match=r"leaderboard\.0: .*\(got True\); quote it if it is a name"
+    ):
+        check(content)
+
+
+@pytest.mark.parametrize(
+    ("text", "readings"),
+    [("010", "8 here .* and 10 for DVC"), ("1:04", "64 here .* and '1:04' for")],
+)
+def test_a_number_that_dvc_reads_as_another(tmp_path, text, readings):
+    path = tmp_path / "params.yaml"
+    default = (ROOT / "presets/default.yaml").read_text(encoding="utf-8")
+    path.write_text(default.replace("  epochs: 5\n", f"  epochs: {text}\n"), encoding="utf-8")
+    with pytest.raises(UserError, match=rf"^\S+: pretrain\.epochs: {text} is {readings}"):
+        load(path)
+
+
+@given(st.from_regex(r"[-+]?[0-9.][0-9._:xobeE+-]{0,7}", fullmatch=True))
+def test_what_begins_as_a_number_is_what_dvc_reads_or_refused(scalar):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "params.yaml"
+        path.write_text(f"a: {scalar}\n", encoding="utf-8")
+        try:
+            ours = read(path)
+        except UserError:
+            return
+        assert repr(ours) == repr(load_yaml(path))
+
+
+def test_most_keys_missing_names_the_file_to_start_from(content):
+    with pytest.raises(UserError) as caught:
+        check({key: content[key] for key in ("datasets", "runs")})
+    assert (
+        str(caught.value)
+        .splitlines()[-1]
+        .startswith("params.yaml: start from presets/default.yaml")
+    )
 
 
 def test_overrides_reach_method_and_pretrain_and_nested_keys(content):

@@ -4,15 +4,14 @@ Imports neither torch nor numpy, so that the engines can read it in a fraction o
 """
 
 import contextlib
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from sslpipe.errors import UserError
+from sslpipe.params_file import read
 from sslpipe.params_studies import studies_disagreements
 from sslpipe.schema import METHOD_SETTINGS, Backbone, MoCo, Params, Pretrain, ResolvedRun
 from sslpipe.schema.report import claims_disagreements
@@ -50,18 +49,6 @@ def load(path: Path) -> Params:
     return check(read(path), str(path))
 
 
-def read(path: Path) -> Any:
-    """The file's content as plain values. Raises UserError when there is none or it is not YAML."""
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: no such file; run from the project's root, or copy one from presets/"
-        ) from None
-    except (yaml.YAMLError, OSError, ValueError, TypeError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-
-
 def check(content: Any, where: str = "params.yaml") -> Params:
     """Check a parsed params.yaml; see `load`."""
     if not isinstance(content, dict):
@@ -69,7 +56,11 @@ def check(content: Any, where: str = "params.yaml") -> Params:
     try:
         params = Params.model_validate(content)
     except ValidationError as error:
-        raise UserError("\n".join(_lines(error, where))) from None
+        lines = list(_lines(error, where))
+        missing = [e for e in error.errors() if e["type"] == "missing" and len(e["loc"]) == 1]
+        if len(missing) > 1:
+            lines.append(f"{where}: start from presets/default.yaml, which has all of these keys")
+        raise UserError("\n".join(lines)) from None
     if mistakes := list(_disagreements(params)):
         raise UserError("\n".join(f"{where}: {mistake}" for mistake in dict.fromkeys(mistakes)))
     return params
@@ -325,6 +316,10 @@ def _lines(error: ValidationError, where: str, prefix: tuple[str, ...] = ()) -> 
             message = f"expected one of {_list(SOURCE_KINDS)}, or a mapping with such a `kind`"
         elif mistake["type"] != "missing":
             message += f" (got {mistake['input']!r})"
+            if mistake["type"] == "string_type" and isinstance(
+                mistake["input"], int | float | None
+            ):
+                message += "; quote it if it is a name"
         yield f"{where}: {'.'.join(path)}: {message[0].lower() + message[1:]}"
 
 
@@ -365,28 +360,3 @@ def _follow(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
 
 def _list(names: Iterable[Any]) -> str:
     return ", ".join(dict.fromkeys(map(str, names)))
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """SafeLoader keeps the last of two equal keys without a word; a params file must not."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            key = self.construct_object(key_node, deep=deep)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-# YAML 1.1 reads `1e-3` as text; YAML 1.2, DVC and Snakemake's users mean a number.
-_UniqueKeys.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\d[\d_]*)(\.[\d_]*)?[eE][-+]?\d+|[-+]?\.\d+([eE][-+]?\d+)?"),
-    list("-+0123456789."),
-)

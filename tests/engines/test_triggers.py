@@ -43,7 +43,7 @@ DECLARED = {
 # is watched by itself), on which device: none of it changes a number.
 NEUTRAL = {
     "cli.py", "cores.py", "errors.py", "files.py", "jobs.py", "layout.py", "leftovers.py", "params.py",
-    "params_studies.py", "progress.py", "arrays.py", "stages/inputs.py",
+    "params_file.py", "params_studies.py", "progress.py", "arrays.py", "stages/inputs.py",
     "training/devices.py", "data/fetch.py",
 }  # fmt: skip
 # Imported, but without influence on what comes out.
