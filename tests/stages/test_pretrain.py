@@ -63,6 +63,8 @@ def test_the_corpus_tells_which_rows_of_a_watched_set_are_no_examples(layout):
         histories.append(layout.history("raw_pixels").read_text())
     assert histories[0].endswith(",1.0,1.0\n")
     assert histories[1].endswith(",0.5,0.5\n")  # only one class can be answered
-    write_sealed(layout.corpus("base"), {"members": [], "watched": [watched | {"index_sha256": "0" * 64}]})
+    write_sealed(
+        layout.corpus("base"), {"members": [], "watched": [watched | {"index_sha256": "0" * 64}]}
+    )
     with pytest.raises(UserError, match=r"made of another .*digits\.csv; run: sslpipe corpus base"):
         pretrain.run(params, layout, "raw_pixels")
