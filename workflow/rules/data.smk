@@ -20,7 +20,6 @@ rule download:
         "logs/download/{dataset}.log",
     benchmark:
         "logs/benchmark/download/{dataset}.tsv"
-    retries: 2
     resources:
         mem_mb=growing(1000),
         runtime=growing(720),
