@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -159,6 +161,8 @@ def snakemake(layout: Layout) -> Iterator[Finding]:
             [f"{len(state.pending)} files would be made: snakemake -n"] * bool(state.pending)
             + [f"{len(state.unrecorded)} files were not made by it: sslpipe sync"]
             * bool(state.unrecorded and not state.pending)
+            + [f"{len(state.missing)} files are gone that it needs no more; for DVC: sslpipe sync"]
+            * bool(state.missing)
         ),
     )
 
@@ -167,10 +171,13 @@ def dvc(layout: Layout) -> Iterator[Finding]:
     if not (layout.root / ".dvc").is_dir():
         yield Finding("no .dvc here", "git checkout .dvc, or: dvc init")
         return
+    if trouble := _trouble_with_git(layout.root):
+        yield trouble
+        return
     lock = layout.root / "dvc.lock"
     if lock.exists():
         try:
-            yaml.safe_load(lock.read_text())
+            yaml.safe_load(lock.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError):
             yield Finding("dvc.lock: not YAML (a merge conflict?)", "git checkout dvc.lock")
             return
@@ -226,6 +233,26 @@ def files(params: Params, layout: Layout, *, data: bool) -> Iterator[Finding]:
             if data
             else "reports/ is as it was written; to read data/ too: sslpipe doctor --data"
         )
+
+
+def _trouble_with_git(root: Path) -> Finding | None:
+    """Without a repository DVC does nothing; where git refuses one, `dvc exp` and `diff` do too."""
+    if shutil.which("git") is None:
+        without, fix = "git is not installed", "install it, or: dvc config core.no_scm true"
+    else:
+        said = subprocess.run(
+            ["git", "-C", root, "rev-parse", "--git-dir"],
+            capture_output=True, encoding="utf-8", errors="replace", env=os.environ | {"LC_ALL": "C"},
+        ).stderr.strip()  # fmt: skip
+        if not said:
+            return None
+        without = f"git: {said.splitlines()[0].removeprefix('fatal: ')}"
+        own = next((line for line in said.splitlines() if "safe.directory" in line), None)
+        fix = own.strip() if own else sync.NO_GIT
+    with suppress(UserError):
+        if sync.run("dvc", "config", "core.no_scm").strip() == "true":
+            return None
+    return Finding(without, fix)
 
 
 def _state(command: str, ask: Callable, problems: Callable) -> Iterator[Finding]:

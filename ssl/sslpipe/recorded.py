@@ -62,7 +62,7 @@ def changed_reports(root: Path) -> Iterator[str]:
 def _stages(root: Path) -> dict[str, Any]:
     """Those of dvc.lock; none where nothing is recorded, or not so that anybody could read it."""
     try:
-        content = yaml.safe_load((root / "dvc.lock").read_text())
+        content = yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return {}
     stages = content.get("stages") if isinstance(content, dict) else None

@@ -1,14 +1,19 @@
 """One engine runs, the other believes it; and neither is made to believe what was not done."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
+from small_project import make_project
 
 from sslpipe import recorded
+from sslpipe.doctor import dvc
 from sslpipe.engines import sync
 from sslpipe.errors import UserError
+from sslpipe.layout import Layout
 
 MOCO_ONLY = {
     "data/runs/moco/encoder.safetensors",
@@ -50,6 +55,78 @@ def test_dvc_tells_what_has_changed_and_what_not(synced_project, tmp_path, monke
     assert sync.dvc_changes()["describe@patches"] == [{"changed outs": {str(page): "modified"}}]
     (trouble,) = recorded.changed_reports(Path())
     assert trouble.startswith(f"{page}: changed") and trouble.endswith(": sslpipe describe patches")
+
+
+def test_what_snakemake_needs_no_more_is_made_again_for_dvc(synced_project, tmp_path):
+    """As after a look for room on the disk."""
+    project = synced_project.copy(tmp_path / "project")
+    gone = (
+        "raw/patches.tar",
+        "packed/patches.npy",
+        "corpora/base.json",
+        "embeddings/moco/patches.npz",
+    )
+    before = {}
+    for name in gone:
+        path = project.folder / "data" / name
+        before[path] = path.read_bytes()
+        path.unlink()
+    assert "Nothing to be done" in project.run("snakemake -n").stdout
+    doctor = project.run("sslpipe doctor").stdout
+    assert "4 files are gone that it needs no more; for DVC: sslpipe sync" in doctor
+    said = project.run("sslpipe sync")
+    assert "making again: data/" in said.stderr and "DVC now knows" in said.stdout
+    assert {path: path.read_bytes() for path in before} == before
+    assert changed_in_dvc(project) == set() == project.jobs()
+
+
+def test_another_order_of_keys_and_another_spelling_of_a_number_are_no_changes(
+    synced_project, tmp_path
+):
+    project = synced_project.copy(tmp_path / "project")
+    path = project.folder / "params.yaml"
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for part in ("runs", "methods", "studies"):
+        content[part] = {name: dict(reversed(some.items())) for name, some in content[part].items()}
+    content["pretrain"] = dict(reversed(content["pretrain"].items()))
+    content["evaluate"]["probe"]["weight_decay"] = [0]  # which was 0.0
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    assert changed_in_dvc(project) == set() == project.jobs()
+    project.edit("evaluate.probe.weight_decay", [1])
+    assert "reports/metrics/patches/moco.json" in project.jobs()
+
+
+DVC_FAILS = {
+    "no git": (lambda root: shutil.rmtree(root / ".git"), "is not a git repository: git init"),
+    "a config that is none": (lambda root: add(root / ".dvc/config", "[core"), "Invalid line"),
+    "a dvc.yaml that is none": (
+        lambda root: add(root / "dvc.yaml", "x: ["),
+        "'./dvc.yaml' is invalid",
+    ),
+}
+
+
+def add(path: Path, text: str) -> None:
+    path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("cause", DVC_FAILS)
+def test_dvc_that_cannot_work_is_not_taken_for_one_that_has_changes(cause, tmp_path, monkeypatch):
+    break_it, reason = DVC_FAILS[cause]
+    project = make_project(tmp_path / "project")
+    break_it(project.folder)
+    monkeypatch.chdir(project.folder)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    monkeypatch.setattr(sync, "snakemake_state", lambda: sync.SnakemakeState([], []))
+    with pytest.raises(UserError, match=re.escape(reason)):
+        sync.sync()
+    (finding,) = dvc(Layout())
+    assert finding.fix and ("git" in finding.what if cause == "no git" else reason in finding.what)
+
+
+def test_an_engine_that_is_not_installed_says_so():
+    with pytest.raises(UserError, match=r"failed: .*No module named none_such"):
+        sync.run("none_such", "--version")
 
 
 def test_snakemake_then_dvc(snakemake_project):
@@ -117,7 +194,7 @@ def test_both_engines_make_the_same_scores(dvc_project, snakemake_project):
 
 
 @pytest.mark.parametrize(
-    "target", ["data/corpora/base.json", "data/runs/simclr/encoder.safetensors"]
+    "target", ["data/code/evaluate.json", "data/runs/simclr/encoder.safetensors"]
 )
 def test_half_an_experiment_is_not_vouched_for(snakemake_project, target):
     project = snakemake_project

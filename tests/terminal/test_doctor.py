@@ -33,6 +33,7 @@ def project(tmp_path, monkeypatch):
     params, _ = write_reports(tmp_path, settings)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))
     (tmp_path / ".dvc").mkdir()
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SSLPIPE_STATE", raising=False)
     monkeypatch.setenv("SSLPIPE_DEVICES", "")
@@ -76,6 +77,21 @@ TROUBLES = {
     "a stale lock of Snakemake": (
         lambda patch: put(".snakemake/locks/0.input.lock"),
         "locked, but no snakemake of yours", "snakemake --unlock",
+    ),
+    "sources without git": (
+        lambda patch: shutil.rmtree(".git"),
+        "git: not a git repository", "git init, or, to do without: dvc config core.no_scm true",
+    ),
+    "no git at all": (
+        lambda patch: patch.setenv("PATH", "/nonexistent"),
+        "git is not installed", "dvc config core.no_scm true",
+    ),
+    "a repository of another user": (
+        lambda patch: (
+            patch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1"),
+            patch.setenv("GIT_CONFIG_GLOBAL", os.devnull),
+        ),
+        "git: detected dubious ownership", "git config --global --add safe.directory ",
     ),
     "a conflict in dvc.lock": (
         lambda patch: put("dvc.lock", "<<<<<<< HEAD\n\tx: [\n"),

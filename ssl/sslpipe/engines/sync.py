@@ -9,20 +9,25 @@ import json
 import subprocess
 import sys
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sslpipe.errors import UserError
+from sslpipe.progress import say
+
+NO_GIT = "git init, or, to do without: dvc config core.no_scm true"
 
 
 @dataclass(frozen=True)
 class SnakemakeState:
     """pending: outputs that Snakemake would make again. unrecorded: outputs that it did not make,
-    whose parameters it therefore does not watch."""
+    whose parameters it therefore does not watch. missing: outputs that it would not make again
+    though they are gone, as all that is made of them is there and up to date."""
 
     pending: list[str]
     unrecorded: list[str]
+    missing: list[str] = field(default_factory=list)
 
     @property
     def vouches(self) -> bool:
@@ -39,7 +44,10 @@ def sync() -> str:
     if snakemake.vouches and dvc_clean:
         return "Snakemake and DVC agree: nothing to do."
     if snakemake.vouches:
-        run("dvc", "commit", "--force", "--quiet")
+        if snakemake.missing:
+            make_again(snakemake.missing)
+        run("sslpipe", "sources")  # of which Snakemake has no rule
+        run("dvc", "commit", "--force")
         if not dvc_is_clean():
             raise UserError("dvc commit left changes; see: dvc status")
         touch()  # DVC has put links into its cache in the files' places, with new times
@@ -63,6 +71,20 @@ def sync() -> str:
     )
 
 
+def make_again(files: list[str]) -> None:
+    """Have Snakemake make files that it would not by itself, as its code, settings and inputs are what
+    they were: so with the same bytes. Its jobs print what they always do.
+
+    Raises UserError when a job fails."""
+    say(f"DVC wants what Snakemake needs no more; making again: {_few(files)}")
+    command = [sys.executable, "-m", "snakemake", *files, "--cores", "all", "--quiet", "all"]
+    if subprocess.run(command).returncode:
+        raise UserError(
+            f"{_few(files)} could not be made again, for the reason above; "
+            "Snakemake alone goes on without"
+        )
+
+
 def touch() -> None:
     run("snakemake", "--touch", "--forceall", "--cores", "1", "--quiet", "all")
 
@@ -75,19 +97,20 @@ def snakemake_state() -> SnakemakeState:
         raise UserError("snakemake --summary printed no table; see: snakemake -n")
     header, *rows = rows
     output, plan = header.index("output_file"), header.index("plan")
+    pending = {row[output]: None for row in rows if row[plan] != "no update"}
     return SnakemakeState(
-        # A missing file that nothing else waits for counts as "no update".
-        pending=[
+        pending=list(pending),
+        unrecorded=[row[output] for row in rows if not _record(row[output]).exists()],
+        missing=[
             row[output]
             for row in rows
-            if row[plan] != "no update" or not Path(row[output]).exists()
+            if row[output] not in pending and not Path(row[output]).exists()
         ],
-        unrecorded=[row[output] for row in rows if not _record(row[output]).exists()],
     )
 
 
 def dvc_is_clean() -> bool:
-    return _call("dvc", "status", "--quiet").returncode == 0
+    return not dvc_changes()
 
 
 def dvc_changes() -> dict[str, list[Any]]:
@@ -101,18 +124,25 @@ def dvc_stages() -> set[str]:
 
 
 def run(engine: str, *arguments: str) -> str:
-    """The engine's standard output. Raises UserError with the end of what it said on failure."""
-    done = _call(engine, *arguments)
+    """The standard output of the engine of this very environment, whatever is on PATH.
+
+    Raises UserError with its own reason on failure."""
+    command = [sys.executable, "-m", engine, *arguments]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
-        raise UserError(f"{engine} {' '.join(arguments)} failed: {said[-1]}")
+        reason = _reason(engine, done.stderr.strip() or done.stdout.strip())
+        raise UserError(f"{engine} {' '.join(arguments)} failed: {reason}")
     return done.stdout
 
 
-def _call(engine: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the engine of this very environment, whatever is on PATH."""
-    command = [sys.executable, "-m", engine, *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
+def _reason(engine: str, said: str) -> str:
+    """The line of an engine's last words that says what is wrong."""
+    lines = said.splitlines() or ["no message"]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    # DVC names a file that it cannot read first, and then goes into detail.
+    by_dvc = engine == "dvc" and "Traceback" not in said
+    reason = errors[0] if errors else lines[0 if by_dvc else -1]
+    return f"{reason}: {NO_GIT}" if reason.endswith("is not a git repository") else reason
 
 
 def _record(output: str) -> Path:
