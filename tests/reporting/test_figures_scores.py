@@ -164,6 +164,23 @@ def test_knn_over_k_is_the_mean_of_the_files_scores(made):
     ]  # fmt: skip
 
 
+def test_where_fewer_training_images_than_k_vote_their_number_is_shown(made):
+    params, layout = made
+    few = {"knn_k": 12} | {f"knn_{k}_top1": None for k in params.evaluate.knn.also_k if k > 12}
+    for run in params.runs:
+        if layout.metrics(run, "sun").exists():
+            change(layout.metrics(run, "sun"), **few)
+    figure = knn_k_figure(scored(made))
+    zoo, sun = (lines(panel, "studied")[0].get_xdata()[0] for panel in figure.axes)
+    assert (zoo, sun) == (20, 12)
+    simclr = next(line for line in figure.axes[1].lines if line.get_gid() is None)
+    assert simclr.get_xdata()[-1] == 12
+    assert simclr.get_ydata()[-1] == pytest.approx(mean(layout, ["simclr"], "knn_top1", "sun"))
+    assert "k = 20, or all, used elsewhere" in [
+        text.get_text() for text in figure.legends[0].get_texts()
+    ]
+
+
 # --- the grid of probes -----------------------------------------------------------------------
 
 

@@ -2,16 +2,24 @@
 
 import json
 
+import numpy as np
 import pytest
 from synthetic import RUNS, content, read, rewrite, write_reports
 
 from sslpipe import cli
+from sslpipe.arrays import read_arrays, write_arrays
 from sslpipe.errors import UserError
 from sslpipe.files import sha256, write_bytes, write_text
 from sslpipe.layout import Layout
 from sslpipe.reporting.leaderboard import compared, rows_of
+from sslpipe.reporting.model_card import Input, model_card
+from sslpipe.reporting.results import CHECKSUM, Results, checksum
+from sslpipe.stages import claims, leaderboard, page
+from sslpipe.terminal.compare import print_comparison
 from sslpipe.terminal.leaderboard import print_leaderboard, read_leaderboard
 from sslpipe.terminal.show import print_run
+
+INPUT = Input(32, "squash", (0.5,) * 3, (0.5,) * 3)
 
 
 @pytest.fixture
@@ -39,6 +47,37 @@ def test_rows_and_numbers_are_those_of_the_file(whole, printed):
     score = next(row for row in rows if row["run"] == "moco")["scores"]["knn_top1"]
     text = f"{100 * score['mean']:.1f} ± {100 * score['std']:.1f}"
     assert text in line_of(lines, "moco ×2")
+
+
+def test_what_a_reader_of_scores_must_know_is_said_beside_them(tmp_path, printed):
+    runs = {name: RUNS[name] for name in ("simclr", "moco", "untrained")}
+    params, layout = write_reports(tmp_path, content(runs), images=60)
+    facts = layout.dataset_facts("zoo")
+    rewrite(facts, read(facts) | {"remarks": ["2 held-out images are copies"]})
+    for run in runs:
+        cell = layout.metrics(run, "sun")
+        scores = read(cell) | {"knn_k": 12}
+        rewrite(cell, scores)
+        answers = read_arrays(layout.predictions(run, "sun"))
+        write_arrays(
+            layout.predictions(run, "sun"), answers | {CHECKSUM: np.array(checksum(scores))}
+        )
+    leaderboard.run(params, layout)
+    claims.run(params, layout)
+    page.run(params, layout)
+    copies = "2 held-out images are copies"
+    votes = "k-NN with all 12 training images, as there are fewer than k = 20"
+    for show in (
+        lambda console: print_leaderboard(read_leaderboard(layout), console),
+        lambda console: print_run(params, layout, "simclr", console),
+        lambda console: print_comparison(params, layout, "simclr", "moco", console=console),
+    ):
+        text = "\n".join(printed(show))
+        assert text.count(copies) == text.count(votes) == 1
+    for path in (layout.leaderboard("md"), layout.page()):
+        assert copies in path.read_text() and votes in path.read_text()
+    card = model_card(Results(params, layout), "simclr", width=8, expects=INPUT, exported={})
+    assert f"On `zoo`: {copies}." in card and f"On `sun`: {votes}." in card
 
 
 def test_distance_and_p_are_those_of_the_file(whole, printed):

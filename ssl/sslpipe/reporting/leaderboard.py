@@ -144,7 +144,7 @@ def leaderboard(results: Results, made_by: Mapping[str, Any]) -> Json:
         shake_up[dataset] = _shake_up([row for row in encoders if row["kind"] == "trained"])
         first = next(iter(metrics.values()))
         sets[dataset] = {key: first[key] for key in ("classes", *(f"{s}_images" for s in SPLITS))}
-        if found := _remarks(results, dataset, first):
+        if found := remarks(results, dataset, first):
             sets[dataset]["remarks"] = found
     return {
         "made_by": dict(made_by),
@@ -166,8 +166,8 @@ def leaderboard(results: Results, made_by: Mapping[str, Any]) -> Json:
     }
 
 
-def _remarks(results: Results, dataset: str, metrics: Json) -> list[str]:
-    """What a reader of a set's scores must know."""
+def remarks(results: Results, dataset: str, metrics: Mapping[str, Any]) -> list[str]:
+    """What a reader of a set's scores must know. metrics: of one of its cells."""
     found = [*results.facts_of(dataset).get("remarks", [])]
     if (k := metrics.get("knn_k")) is not None:
         asked = results.params.evaluate.knn.k

@@ -9,6 +9,7 @@ from sslpipe.evaluation.protocol import evaluate
 from sslpipe.files import write_json, write_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
+from sslpipe.progress import say
 from sslpipe.reporting.results import CHECKSUM, checksum
 from sslpipe.stages.inputs import require
 
@@ -26,6 +27,10 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
         done = evaluate(*parts, params.evaluate)
     except ValueError as error:  # a split without images, more neighbours than training images
         raise UserError(f"{made}: evaluate {name} {dataset}: {error}") from None
+    if (k := done.scores.get("knn_k")) is not None:
+        say(
+            f"{name} on {dataset}: all {k} examples vote, as evaluate.knn.k is {params.evaluate.knn.k}"
+        )
     write_sealed(layout.features(name, dataset), done.features, compact=True)
     write_arrays(
         layout.predictions(name, dataset),

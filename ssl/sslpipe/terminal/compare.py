@@ -13,7 +13,7 @@ from sslpipe.errors import UserError
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
 from sslpipe.reporting import statistics
-from sslpipe.reporting.leaderboard import RESAMPLED, legend, speeds
+from sslpipe.reporting.leaderboard import RESAMPLED, legend, remarks, speeds
 from sslpipe.reporting.leaderboard_text import DASH, duration
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.settings import Setting, differing, effective, is_baseline, settings
@@ -83,6 +83,9 @@ def print_comparison(
     _print_cost(console, results, a, b)
     for dataset, scores in found.items():
         _print_differences(console, params, dataset, scores)
+        run = next(run for run in a.runs if (dataset, run) in results.metrics)
+        for remark in remarks(results, dataset, results.metrics[dataset, run]):
+            console.print(Text(f"Note: {remark}.", style=WARNING))
     print_title(console, "In words")
     confidence = params.report.confidence
     for line in (*_conclusions(found, a, b, confidence), *_cautions(results, a, b, bool(found))):

@@ -98,6 +98,9 @@ def _print_scores(console: Console, params: Params, whole: Json) -> None:
     for column, row in zip(columns, rows.values(), strict=True):
         column.cells.append(_best_probe(row))
     print_side_by_side(console, labels, columns)
+    for dataset in rows:
+        for remark in whole["datasets"][dataset].get("remarks", []):
+            console.print(Text(f"Note on {dataset}: {remark}.", style=WARNING))
     labels, columns = _by_dataset(whole, rows, "feature")
     if labels.cells:
         print_title(console, "Features")

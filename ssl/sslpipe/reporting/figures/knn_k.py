@@ -44,20 +44,29 @@ def knn_k_figure(scored: Scored) -> Figure:
                 if curve:
                     panel.plot(*_sides(curve), **baseline_style(i), gid="baseline")
                     drawn |= set(setting.runs)
-            _finish(panel, studied)
+            _finish(panel, used(scored, name))
         row[0].set_ylabel("k-NN top-1 (test, %)")
         handles = setting_handles(groups, drawn, styles)
         handles += baseline_handles([setting.name for setting in bases], drawn)
         if drawn:
-            handles.append(Line2D([], [], **STUDIED, label=f"k = {studied}, used elsewhere"))
+            fewer = any(used(scored, name) < studied for name in scored.datasets)
+            label = f"k = {studied}{', or all' if fewer else ''}, used elsewhere"
+            handles.append(Line2D([], [], **STUDIED, label=label))
         legend(figure, handles)
     return figure
+
+
+def used(scored: Scored, dataset: str) -> int:
+    """The k of all other tables and figures: the one asked for, or all training images if they are fewer."""
+    cells = (cell for (name, _), cell in scored.results.metrics.items() if name == dataset)
+    asked = scored.results.params.evaluate.knn.k
+    return next((cell["knn_k"] for cell in cells if "knn_k" in cell), asked)
 
 
 def over_k(scored: Scored, dataset: str, setting: Setting) -> dict[int, float]:
     """k → mean top-1, of the numbers of neighbours that were asked for and could be answered."""
     knn = scored.results.params.evaluate.knn
-    keys = {k: f"knn_{k}_top1" for k in knn.also_k} | {knn.k: "knn_top1"}
+    keys = {k: f"knn_{k}_top1" for k in knn.also_k} | {used(scored, dataset): "knn_top1"}
     values = {k: scored.mean(dataset, setting, keys[k]) for k in sorted(keys)}
     return {k: value for k, value in values.items() if value is not None}
 
