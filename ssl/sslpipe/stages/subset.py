@@ -18,7 +18,7 @@ from sslpipe.progress import say
 from sslpipe.stages import find
 from sslpipe.stages.inputs import require
 
-FLAT = 0.25
+FLAT = 0.5
 """Share of a set's images."""
 
 
