@@ -15,7 +15,7 @@ rule download:
         ),
     output:
         "data/raw/{dataset}.tar",
-        "data/notes/{dataset}.download.json",
+        "data/raw/{dataset}.json",
     log:
         "logs/download/{dataset}.log",
     benchmark:
@@ -51,7 +51,7 @@ rule subset:
     output:
         "data/packed/{dataset}.npy",
         "data/packed/{dataset}.csv",
-        "data/notes/{dataset}.subset.json",
+        "data/notes/{dataset}.json",
     log:
         "logs/subset/{dataset}.log",
     benchmark:
@@ -92,9 +92,8 @@ rule corpus:
             suffix=["npy", "csv"],
         ),
         expand(
-            "data/notes/{dataset}.{stage}.json",
+            "data/notes/{dataset}.json",
             dataset=config["pretrain"]["online"]["datasets"],
-            stage=["download", "subset"],
         ),
     output:
         "data/corpora/{corpus}.json",

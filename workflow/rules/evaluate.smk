@@ -4,7 +4,7 @@ rule embed:
         "data/runs/{run}/encoder.safetensors",
         "data/packed/{dataset}.npy",
         "data/packed/{dataset}.csv",
-        "data/notes/{dataset}.subset.json",
+        "data/notes/{dataset}.json",
     output:
         "data/embeddings/{run}/{dataset}.npz",
     log:
@@ -48,7 +48,7 @@ rule finetune:
         "data/runs/{run}/encoder.safetensors",
         "data/packed/{dataset}.npy",
         "data/packed/{dataset}.csv",
-        "data/notes/{dataset}.subset.json",
+        "data/notes/{dataset}.json",
     output:
         "reports/metrics/{dataset}/finetune/{run}.json",
         "reports/predictions/{dataset}/finetune/{run}.npz",

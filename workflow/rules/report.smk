@@ -40,8 +40,8 @@ rule describe:
             "reporting/markdown.py",
         ),
         "data/packed/{dataset}.csv",
-        "data/notes/{dataset}.download.json",
-        "data/notes/{dataset}.subset.json",
+        "data/raw/{dataset}.json",
+        "data/notes/{dataset}.json",
     output:
         "reports/data/{dataset}.md",
         "reports/data/{dataset}.json",
