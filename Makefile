@@ -14,7 +14,11 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13)
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c "$(SUPPORTED)" 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: run test faults bench lint clean
+# Commands of an environment name its interpreter: gone when the folder has moved, or Python itself has.
+BROKEN := $(shell p=$$(sed -n '1s/^#!//p; 2s/.*exec. "\([^"]*\)".*/\1/p' $(VENV)/bin/sslpipe 2>/dev/null | tail -n 1); \
+	[ -z "$$p" ] || [ -x "$$p" ] || echo $(VENV)/python)
+
+.PHONY: run test faults bench lint clean $(BROKEN)
 .DEFAULT_GOAL := run
 
 run: $(VENV)/installed
@@ -47,6 +51,7 @@ clean:
 	rm -rf $(VENV)
 
 $(VENV)/python:
+	@$(if $(BROKEN),echo "==> The Python of $(VENV) is not where it was (was this folder moved?): making it anew" && rm -rf $(VENV))
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 to 3.13 found;" \
 		"install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@echo "==> Creating $(VENV) with $$($(PYTHON) --version)"
