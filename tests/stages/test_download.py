@@ -81,7 +81,7 @@ def test_a_failing_download_leaves_the_old_tar(tmp_path):
     with pytest.raises(UserError, match=r"datasets\.mine\.source\.path: mine: no images"):
         download.run(mine(), layout, "mine")
     assert layout.raw("mine").read_bytes() == before
-    assert [path.name for path in layout.raw("mine").parent.iterdir()] == ["mine.tar"]
+    assert {path.name for path in layout.raw("mine").parent.iterdir()} == {"mine.tar", "mine.json"}
 
 
 def test_a_missing_folder_names_the_key_and_the_root(tmp_path):
