@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 
 from sslpipe import leftovers
 from sslpipe.engines import sync
-from sslpipe.errors import UserError
+from sslpipe.errors import UserError, few
 from sslpipe.files import SPARE, in_words
 from sslpipe.jobs import running_jobs
 from sslpipe.layout import PARAMS, Layout
@@ -200,6 +200,12 @@ def left(params: Params, layout: Layout) -> Iterator[Finding]:
         yield Finding(
             f"{len(useless)} states of trainings that start anew ({next(iter(useless.values()))}), {size}",
             "sslpipe clean",
+        )
+    results, names = leftovers.of_other_params(params, layout)
+    if results:
+        whose = ", ".join(f"{kind} {few(some)}" for kind, some in names.items())
+        yield Finding(
+            f"{len(results)} files of reports/ are of what params.yaml does not have: {whose}"
         )
     for state in leftovers.resumable(layout):
         if state.folder not in useless:

@@ -108,6 +108,48 @@ def changed(folder: Path, now: Parts) -> str:
     return f"its {' and '.join(parts) or 'settings, corpus or code'} changed since"
 
 
+def of_other_params(params: Params, layout: Layout) -> tuple[list[Path], dict[str, set[str]]]:
+    """Files of reports/ of runs, sets and studies that params.yaml does not have, and these by kind."""
+    known = {
+        "run": params.runs,
+        "data set": params.datasets.keys() | params.corpora.keys(),
+        "study": params.studies,
+    }
+    # whose a file is, in the order of the names in its path
+    of_set_and_run = {
+        place("*", "*"): ("data set", "run")
+        for place in (
+            layout.metrics, layout.predictions, layout.features,
+            layout.finetune_metrics, layout.finetune_predictions,
+        )
+    }  # fmt: skip
+    places = of_set_and_run | {
+        layout.history("*"): ("run",),
+        layout.pretrain_report("*"): ("run",),
+        layout.dataset_page("*"): ("data set",),
+        layout.dataset_facts("*"): ("data set",),
+        layout.contact_sheet("*"): ("data set",),
+        layout.figure("neighbours_*", "png"): ("data set",),
+        layout.study("*"): ("study",),
+        layout.figure("study_*", "png"): ("study",),
+        layout.figure("study_*", "svg"): ("study",),
+    }
+    files, unknown = [], {kind: set() for kind in known}
+    for place, kinds in places.items():
+        pattern = place.relative_to(layout.root).as_posix()
+        names_in = re.compile(re.escape(pattern).replace(r"\*", r"(\w+)"))
+        for path in layout.root.glob(pattern):
+            match = names_in.fullmatch(path.relative_to(layout.root).as_posix())
+            if match is None:
+                continue
+            whose = zip(kinds, match.groups(), strict=True)
+            new = [(kind, name) for kind, name in whose if name not in known[kind]]
+            for kind, name in new:
+                unknown[kind].add(name)
+            files += [path] if new else []
+    return files, {kind: names for kind, names in unknown.items() if names}
+
+
 def size(path: Path) -> int:
     """Bytes."""
     files = path.rglob("*") if path.is_dir() else [path]

@@ -148,6 +148,24 @@ def test_each_trouble_is_named_with_its_fix(trouble, project, lines, monkeypatch
     assert said[-1] == "1 problem."
 
 
+def test_results_of_other_params_are_listed_without_a_fix(project, lines):
+    """Runs, sets and studies that were there once, whose tables and figures nothing makes any more."""
+    params, layout = project
+    run, dataset = next(iter(params.runs)), params.leaderboard[0]
+    for path in (
+        layout.metrics("old", dataset), layout.metrics(run, "zebras"), layout.history("old"),
+        layout.finetune_metrics("older", "zebras"), layout.study("width"),
+        layout.figure("study_width", "svg"), layout.figure("neighbours_zebras", "png"),
+        layout.dataset_page("zebras"), layout.dataset_page(next(iter(params.corpora))),
+    ):  # fmt: skip
+        put(path)
+    said = examined(lines)
+    (line,) = [line for line in said if "params.yaml does not have" in line]
+    assert line.split()[:4] == ["leftovers", "8", "files", "of"]
+    assert line.endswith("does not have: run old, older, data set zebras, study width")
+    assert not line.startswith("!")
+
+
 def test_damaged_data_is_found_when_it_is_asked_for(project, lines):
     params, layout = project
     dataset = params.leaderboard[0]
