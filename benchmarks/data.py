@@ -33,10 +33,10 @@ def run(device: torch.device, threads: int) -> Iterator[list[Row]]:
 
 def through_stages(project: Path, files: list[bytes], count: int, threads: int) -> list[Row]:
     project.mkdir()
-    settings = yaml.safe_load((ROOT / "presets/default.yaml").read_text())
+    settings = yaml.safe_load((ROOT / "presets/default.yaml").read_text(encoding="utf-8"))
     settings["image_size"] = SIDE
     settings["datasets"]["mine"] = {"source": {"kind": "folder", "path": "mine"}}
-    (project / "params.yaml").write_text(yaml.safe_dump(settings))
+    (project / "params.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     put(project / "mine", files, count)
     case = f"{count} JPEG of {SOURCE_SIDE} px to {SIDE} px, {threads} processes"
     rates, memory = {}, {}

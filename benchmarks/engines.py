@@ -44,7 +44,7 @@ def run(device: torch.device, threads: int) -> Iterator[list[Row]]:
         yield measured(folder, f"study.yaml, {len(outs)} stages, nothing made", finished=False)
         for path in map(Path, chain.from_iterable(outs)):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(str(path))
+            path.write_text(str(path), encoding="utf-8")
         tell(folder, "dvc", "commit", "--force", "--quiet")
         tell(folder, "snakemake", "--touch", "--forceall", "--cores", "1", "--quiet")
         yield measured(folder, f"study.yaml, {len(outs)} stages, all made", finished=True)
@@ -70,7 +70,7 @@ def measured(folder: Path, case: str, *, finished: bool) -> list[Row]:
 def tell(folder: Path, *command: str, codes: tuple[int, ...] = (0,)) -> str:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        command, cwd=folder, env=os.environ | {"PATH": path}, text=True,
+        command, cwd=folder, env=os.environ | {"PATH": path}, encoding="utf-8",
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     if done.returncode not in codes:

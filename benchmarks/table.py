@@ -93,7 +93,7 @@ def device_label(device: torch.device, threads: int) -> str:
 def cpu_name() -> str:
     """As Linux tells it, without decorations; elsewhere the kind of processor."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
     models = [line.partition(":")[2] for line in lines if line.startswith("model name")]
@@ -110,18 +110,18 @@ def read(path: Path) -> list[dict[str, str]]:
     """The rows of an earlier CSV; none if there is no such file."""
     if not path.exists():
         return []
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
 def write(path: Path, rows: list[dict[str, str]]) -> None:
     """`path`, a CSV, and as Markdown beside it: first how many times as fast sslpipe is, then all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    path.with_suffix(".md").write_text(f"{summary(rows)}\n\n{markdown(rows)}\n")
+    path.with_suffix(".md").write_text(f"{summary(rows)}\n\n{markdown(rows)}\n", encoding="utf-8")
 
 
 def summary(rows: list[dict[str, str]]) -> str:

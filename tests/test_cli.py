@@ -1,10 +1,12 @@
 import errno
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import sslpipe
 from sslpipe import cli
@@ -52,6 +54,27 @@ def test_other_failures_of_files_are_bugs(monkeypatch):
     monkeypatch.setattr(cli, "_check", fail)
     with pytest.raises(FileNotFoundError):
         cli.main(["check"])
+
+
+def test_another_locale_makes_the_same_tar(tmp_path):
+    """Of a folder and a class with umlauts, which are other names in ASCII, or none."""
+    default = (ROOT / "presets/default.yaml").read_text(encoding="utf-8")
+    source = "digits: {source: {kind: folder, path: Bäume}}"
+    (tmp_path / "params.yaml").write_text(
+        default.replace("digits: {source: digits}", source), encoding="utf-8"
+    )
+    for name in ("Ahörner", "Linden"):
+        (tmp_path / "Bäume" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8), len(name)).save(tmp_path / "Bäume" / name / "größte.png")
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    tars = []
+    for environment in (ascii_only, {"PYTHONUTF8": "1"}):
+        subprocess.run(
+            [sys.executable, "-m", "sslpipe", "download", "digits"],
+            cwd=tmp_path, env=os.environ | environment, check=True, capture_output=True,
+        )  # fmt: skip
+        tars.append((tmp_path / "data/raw/digits.tar").read_bytes())
+    assert tars[0] == tars[1]
 
 
 # PYTHONPATH cannot name a folder with a colon: then the installed package does it.

@@ -16,6 +16,7 @@ from pathlib import Path
 import sslpipe
 from sslpipe.errors import Interrupted, UserError
 from sslpipe.layout import PARAMS, Layout
+from sslpipe.utf8 import use_utf8
 
 STAGES = {
     "sources": ([], "link what the data sets come from, for DVC to see when it changes"),
@@ -50,6 +51,7 @@ HEAVY = ("subset", "pretrain", "embed", "evaluate", "finetune", "export")
 def main(arguments: list[str] | None = None) -> int:
     """Run a sub-command. Returns 0, 1 for a user's mistake, 128 + n after signal n."""
     if arguments is None:
+        use_utf8()
         _use_the_projects_code()
     options = _parser().parse_args(arguments)
     if getattr(options, "stage", None) not in HEAVY:
@@ -57,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         # they work, and most of all where Snakemake runs several stages at once.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if sys.stdout is None:  # closed by the caller
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     elif hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a dash that the terminal does not know
     try:

@@ -84,7 +84,7 @@ def running(layout: Layout, stage: str, names: tuple[str, ...]) -> Iterator[None
         return
     _engine = _started_by()
     beacon.parent.mkdir(parents=True, exist_ok=True)
-    with beacon.with_suffix(".lock").open("a") as lock:
+    with beacon.with_suffix(".lock").open("a", encoding="utf-8") as lock:
         _take(lock, beacon, stage, names)
         now = time.time()
         job = Job(stage, names, os.getpid(), socket.gethostname(), _engine, now, now)
@@ -137,7 +137,7 @@ def is_held(lock: Path) -> bool:
 def read(beacon: Path) -> Job | None:
     """None for one that has just gone."""
     with suppress(OSError, ValueError, TypeError):
-        content = json.loads(beacon.read_text())
+        content = json.loads(beacon.read_text(encoding="utf-8"))
         engine = content.pop("engine")
         names = tuple(content.pop("names"))
         return Job(**content, names=names, engine=tuple(engine) if engine else None)
@@ -199,7 +199,7 @@ def _tell_of(beacon: Path, job: Job) -> None:
 
 def _write(beacon: Path, job: Job) -> None:
     whole = beacon.with_suffix(f".{os.getpid()}.part")
-    whole.write_text(json.dumps(asdict(job)))
+    whole.write_text(json.dumps(asdict(job)), encoding="utf-8")
     whole.replace(beacon)
 
 

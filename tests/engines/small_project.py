@@ -71,7 +71,11 @@ class Project:
         # Leases of its own: whatever else trains on this machine is not waited for.
         env["SLURM_JOB_ID"] = f"test-{os.getpid()}"
         done = subprocess.run(
-            command.split(), cwd=self.folder, env=env | environment, capture_output=True, text=True
+            command.split(),
+            cwd=self.folder,
+            env=env | environment,
+            capture_output=True,
+            encoding="utf-8",
         )
         if check:
             assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
@@ -90,13 +94,13 @@ class Project:
 
     def edit(self, path: str, value: object) -> None:
         file = self.folder / "params.yaml"
-        content = yaml.safe_load(file.read_text())
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
         *parents, last = path.split(".")
         place = content
         for parent in parents:
             place = place[parent]
         place[last] = value
-        file.write_text(yaml.safe_dump(content, sort_keys=False))
+        file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
 def make_project(folder: Path, **changed: object) -> Project:
@@ -105,14 +109,16 @@ def make_project(folder: Path, **changed: object) -> Project:
     changed: keys of params.yaml."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
+        cwd=ROOT, capture_output=True, encoding="utf-8", check=True,
     ).stdout  # fmt: skip
     for name in filter(None, listed.split("\0")):
         source, target = ROOT / name, folder / name
         if source.is_file() and not name.startswith(("reports/", "dvc.lock")):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, target)
-    (folder / "params.yaml").write_text(yaml.safe_dump(SMALL | changed, sort_keys=False))
+    (folder / "params.yaml").write_text(
+        yaml.safe_dump(SMALL | changed, sort_keys=False), encoding="utf-8"
+    )
     project = Project(folder)
     project.run("git init --quiet")
     return project

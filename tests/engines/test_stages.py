@@ -206,6 +206,20 @@ def test_config_on_snakemakes_command_line_is_refused(project):
     assert "edit params.yaml" in done.stdout + done.stderr
 
 
+def test_snakemake_reads_utf8_in_every_locale(project):
+    path = project.folder / "params.yaml"
+    content = path.read_text(encoding="utf-8")
+    path.write_text(f"{content}# Bäume\n", encoding="utf-8")
+    try:
+        tables = []
+        for environment in ({}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}):
+            said = project.run("snakemake --summary", **environment).stdout.splitlines()
+            tables.append([line for line in said if "\t" in line])
+        assert tables[0] == tables[1] != []
+    finally:
+        path.write_text(content, encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("target", "message"),
     [

@@ -22,7 +22,7 @@ def content(
     runs: dict[str, dict[str, Any]], datasets: Sequence[str] = ("zoo", "sun"), **changed: Any
 ) -> dict[str, Any]:
     """A params.yaml with these runs; a run needs only a method. datasets: scored."""
-    base = yaml.safe_load((ROOT / "presets/default.yaml").read_text())
+    base = yaml.safe_load((ROOT / "presets/default.yaml").read_text(encoding="utf-8"))
     base["datasets"] = {name: {"source": "digits"} for name in datasets}
     base["leaderboard"] = list(datasets)
     base["corpora"] = {
@@ -252,7 +252,7 @@ def _facts(params: Params, dataset: str, images: int, classes: int) -> dict[str,
 
 
 def read(path: Path) -> Any:
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     content.pop("sha256", None)
     return content
 

@@ -57,7 +57,7 @@ def _uuids() -> dict[str, str]:
     """index → UUID of the machine's GPUs; empty where nvidia-smi is missing or fails."""
     query = ["nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader"]
     try:
-        answer = subprocess.run(query, capture_output=True, text=True, check=True)
+        answer = subprocess.run(query, capture_output=True, encoding="utf-8", check=True)
     except (OSError, subprocess.CalledProcessError):
         return {}
     pairs = (line.partition(",") for line in answer.stdout.splitlines())

@@ -82,7 +82,7 @@ def _explain(run: str, count: int, failed: ChildFailedError, folder: Path) -> No
     said = [
         line
         for log in folder.rglob(f"{failed.failures[rank].local_rank}/stderr.log")
-        for line in log.read_text(errors="replace").splitlines()
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
         if line.strip()
     ]
     last = said[-1] if said and code > 0 else ""

@@ -74,7 +74,7 @@ def _seconds(work: Workspace, stage: Stage) -> float:
     """How long the stage took in the undisturbed experiment, by Snakemake's `benchmark:`."""
     rule, *names = stage.command.split()[1:]
     path = work.gold / "logs/benchmark" / "/".join(filter(None, (rule, "_".join(names))))
-    header, values = path.with_name(f"{path.name}.tsv").read_text().splitlines()[:2]
+    header, values = path.with_name(f"{path.name}.tsv").read_text(encoding="utf-8").splitlines()[:2]
     return float(dict(zip(header.split("\t"), values.split("\t"), strict=True))["s"])
 
 
@@ -254,9 +254,9 @@ def _forget(work: Workspace, stage: Stage) -> None:
             _cached(work, path).unlink(missing_ok=True)
             path.unlink()
     lock = work.folder / "dvc.lock"
-    recorded = yaml.safe_load(lock.read_text())
+    recorded = yaml.safe_load(lock.read_text(encoding="utf-8"))
     recorded["stages"].pop(stage.name, None)
-    lock.write_text(yaml.safe_dump(recorded, sort_keys=False))
+    lock.write_text(yaml.safe_dump(recorded, sort_keys=False), encoding="utf-8")
 
 
 def _cached(work: Workspace, path: Path) -> Path:

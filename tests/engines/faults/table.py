@@ -36,7 +36,9 @@ ORDER = (
 
 if __name__ == "__main__":
     found = [
-        row for name in sys.argv[1:] for row in csv.DictReader(Path(name).read_text().splitlines())
+        row
+        for name in sys.argv[1:]
+        for row in csv.DictReader(Path(name).read_text(encoding="utf-8").splitlines())
     ]
     struck = [row for row in found if row["outcome"] != MISSED]
     missed = len(found) - len(struck)

@@ -152,7 +152,7 @@ class Workspace:
 
 def sealed(path: Path) -> bool:
     """Whether a file's own checksum fits, which `content` leaves out; True where there is none."""
-    if path.suffix != ".json" or "sha256" not in path.read_text(errors="replace"):
+    if path.suffix != ".json" or "sha256" not in path.read_text(encoding="utf-8", errors="replace"):
         return True
     try:
         read_sealed(path)

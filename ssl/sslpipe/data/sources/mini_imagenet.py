@@ -120,7 +120,7 @@ def _of_imagenet(source: MiniImageNet, imagenet: Path, downloads: Path) -> Membe
     wanted: dict[str, list[int]] = defaultdict(list)
     for file in LISTS:
         path = fetch(file, source, downloads)
-        for row in csv.DictReader(io.StringIO(path.read_text())):
+        for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
             # n0153282900000005.jpg: the fifth image of n01532829
             match = re.fullmatch(r"(n\d{8})(\d{8})\.jpg", row.get("filename") or "")
             if match is None:
