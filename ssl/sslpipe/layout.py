@@ -62,7 +62,9 @@ class Layout:
 
     def notes(self, dataset: str, stage: str) -> Path:
         """What `download` and `subset` decided on the way, in lines."""
-        return self.root / {"download": "data/raw", "subset": "data/notes"}[stage] / f"{dataset}.json"
+        return (
+            self.root / {"download": "data/raw", "subset": "data/notes"}[stage] / f"{dataset}.json"
+        )
 
     def packed_images(self, dataset: str) -> Path:
         return self.root / "data/packed" / f"{dataset}.npy"
