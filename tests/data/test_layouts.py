@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sslpipe.data.sources.layouts import read
-from sslpipe.data.sources.split_names import is_mask, is_unlabelled, split_name
+from sslpipe.data.sources.split_names import is_filler, is_mask, is_unlabelled, split_name
 from sslpipe.errors import UserError
 from sslpipe.schema.sources import Folder
 
@@ -153,6 +153,19 @@ REFUSED = {
         [f"{c}/{k}/{i}.png" for c in "ab" for k in ("images", "masks") for i in range(2)],
         r"a/masks, b/masks: .*source.exclude: \['\*/masks/\*'\]",
     ),
+    "images and masks": (
+        ["x/images/1.jpg", "x/masks/1.jpg"],
+        r"masks would be a class; .*exclude: \['\*masks/\*'\]",
+    ),
+    "images and labels of splits": (
+        [f"{k}/{s}/1.png" for k in ("images", "labels") for s in ("train", "val")],
+        "images, labels: labels would be a class",
+    ),
+    "images and masks in splits": (
+        [f"{s}/{k}/1.png" for k in ("images", "masks") for s in ("train", "val")],
+        "images, masks: masks would be a class",
+    ),
+    "kinds of files": (["jpgs/1.jpg", "pngs/1.png"], "jpgs, pngs: names of no classes"),
     "case": (["Cat/1.jpg", "cat/2.jpg", "dog/3.jpg"], "'Cat' and 'cat' differ only in case"),
     "case across splits": (
         ["train/Cat/1.jpg", "train/dog/1.jpg", "test/cat/2.jpg"],
@@ -252,7 +265,7 @@ plain = (
     st.text(letters, min_size=1, max_size=8)
     .map(lambda name: unicodedata.normalize("NFC", name))
     .filter(lambda name: split_name(name) is None and not is_mask(name))
-    .filter(lambda name: not is_unlabelled(name))
+    .filter(lambda name: not is_unlabelled(name) and not is_filler(name))
 )
 class_names = st.lists(
     plain, min_size=2, max_size=4, unique_by=lambda name: name.casefold().strip()

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from sslpipe.data.raw import LOOSE
 from sslpipe.data.sources.split_folders import Item, Parts, parts_of
-from sslpipe.data.sources.split_names import is_mask, is_split, split_name
+from sslpipe.data.sources.split_names import is_filler, is_mask, is_split, split_name
 from sslpipe.data.splits import UNLABELLED
 from sslpipe.errors import UserError, few
 from sslpipe.schema.sources import Folder
@@ -96,6 +96,8 @@ def _by_folders(
     parts: Parts, source: Folder, left_out: Counter[str], notes: list[str]
 ) -> Iterator[Placed]:
     labelled = [item for split, items in parts.items() if split != UNLABELLED for item in items]
+    if source.depth is None:
+        _require_classes(item.parts[0] for item in labelled if len(item.parts) > 1)
     depth, split_below = source.depth or 1, False
     if source.depth is None:
         split_below = _splits_below_classes(labelled) and parts.keys() <= {"all", UNLABELLED}
@@ -129,6 +131,21 @@ def _by_folders(
     joined = [f"{name} (in {few(found)})" for name, found in parents.items() if len(found) > 1]
     if joined:
         notes.append(f"one class from several folders: {few(joined)}")
+
+
+def _require_classes(tops: Iterable[str]) -> None:
+    """Raises UserError for folders that tell kinds of files, not classes: images/ and masks/."""
+    names = set(tops)
+    if masks := sorted(filter(is_mask, names)):
+        raise UserError(
+            f"{few(names)}: {few(masks)} would be a class; leave it out with source.exclude: "
+            f"{[f'*{mask}/*' for mask in masks]}, or count it with source.depth: 1"
+        )
+    if len(names) > 1 and all(map(is_filler, names)):
+        raise UserError(
+            f"{few(names)}: names of no classes; if they are, source.depth: 1; if the classes stand in a "
+            "table, source.labels; for images without labels, labelled: false"
+        )
 
 
 def _splits_below_classes(items: list[Item]) -> bool:

@@ -69,6 +69,12 @@ def is_unlabelled(name: str) -> bool:
     return bool(UNLABELLED_WORDS & set(found)) or found[:2] in (["no", "label"], ["no", "labels"])
 
 
+def is_filler(name: str) -> bool:
+    """Whether the name tells that there are images, and nothing else."""
+    found = set(words(name))
+    return bool(found) and found <= FILLERS - {"set", "sets", "split", "splits", "samples"}
+
+
 def is_mask(name: str) -> bool:
     found = set(words(name))
     return bool(found) and found & MASK_WORDS != set() and found <= MASK_WORDS | FILLERS
