@@ -280,7 +280,7 @@ def test_a_number_that_dvc_reads_as_another(tmp_path, text, readings):
         load(path)
 
 
-@given(st.from_regex(r"[-+]?[0-9.][0-9._:xobeE+-]{0,7}", fullmatch=True))
+@given(st.from_regex(r"[-+]?(?!\.\.\.)[0-9.][0-9._:xobeE+-]{0,7}", fullmatch=True))
 def test_what_begins_as_a_number_is_what_dvc_reads_or_refused(scalar):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "params.yaml"
@@ -290,6 +290,22 @@ def test_what_begins_as_a_number_is_what_dvc_reads_or_refused(scalar):
         except UserError:
             return
         assert repr(ours) == repr(load_yaml(path))
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("", "expected a path on this machine"),
+        ("x\0y", "expected a path on this machine"),
+        ("x" * 300, "a name of more than 255 bytes"),
+        (".", "the project itself lies there"),
+        ("..", "the project itself lies there"),
+    ],
+)
+def test_paths_that_no_images_can_have(content, path, message):
+    put(content, "datasets.mine", {"source": {"kind": "folder", "path": path}})
+    with pytest.raises(UserError, match=rf"datasets\.mine\.source\.path: .*{message}"):
+        check(content)
 
 
 def test_most_keys_missing_names_the_file_to_start_from(content):

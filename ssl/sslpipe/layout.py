@@ -31,7 +31,7 @@ class Layout:
             raise UserError(f"{path}: ~ stands for no home folder here") from None
         copied = self.root.resolve()
         for folder in copied.parents:
-            if not found.exists() and folder.parts[-2:] == ("tmp", "exps"):
+            if folder.parts[-2:] == ("tmp", "exps") and not found.exists():
                 return folder.parents[2] / path
         return found
 

@@ -211,7 +211,7 @@ def test_a_directory_is_looked_into_first(origin, tmp_path, capsys):
     assert (folder / "a.tar").read_bytes() == b"an older edition"
 
 
-@pytest.mark.parametrize("directory", ["/no/such/folder", "", "~nobody-of-this-name/x", __file__])
+@pytest.mark.parametrize("directory", ["/no/such/folder", "~nobody-of-this-name/x", __file__])
 def test_a_directory_that_is_none_is_told_before_anything_is_fetched(origin, tmp_path, directory):
     with pytest.raises(UserError, match=r"source\.directory: .*no such folder; is it mounted"):
         fetch(remote(origin), Downloaded(directory=directory), tmp_path)

@@ -1,6 +1,7 @@
 """Sources of images in params.yaml: `source:` of a data set, by its kind."""
 
 import codecs
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +11,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from sslpipe.schema.types import Seed, Strict
+
+LONGEST_NAME = 255
+"""Bytes."""
 
 
 def _url(value: str) -> str:
@@ -24,6 +28,24 @@ def _url(value: str) -> str:
 
 
 Url = Annotated[str, AfterValidator(_url)]
+
+
+def _local(value: str) -> str:
+    if not value.strip() or "\0" in value:
+        raise ValueError("expected a path on this machine")
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in Path(value).parts):
+        raise ValueError(f"holds a name of more than {LONGEST_NAME} bytes, which no file can have")
+    return value
+
+
+LocalPath = Annotated[str, AfterValidator(_local)]
+
+
+def _images(value: str) -> str:
+    with suppress(RuntimeError):  # of a ~ that stands for no home folder, which `download` tells
+        if Path(value).expanduser().resolve() in (Path().resolve(), *Path().resolve().parents):
+            raise ValueError("the project itself lies there: give a folder of images")
+    return value
 
 
 def _checksum(value: str) -> str:
@@ -57,15 +79,6 @@ class Elpv(Strict):
     kind: Literal["elpv"] = "elpv"
 
 
-def _path(value: str) -> str:
-    if not value.strip() or "\0" in value:
-        raise ValueError("expected the path of a folder, zip or tar")
-    with suppress(RuntimeError):  # of a ~ that stands for no home folder, which `download` tells
-        if Path(value).expanduser().resolve() in (Path().resolve(), *Path().resolve().parents):
-            raise ValueError("the project itself lies there: give a folder of images")
-    return value
-
-
 def _encoding(value: str) -> str:
     try:
         codecs.lookup(value)
@@ -81,7 +94,7 @@ def _listed(value: Any) -> Any:
 class LabelTable(Strict):
     """A CSV or TSV file with a line for each image."""
 
-    table: Annotated[str, Field(min_length=1)]
+    table: LocalPath
     """Its path in the folder, zip or tar, or else from the project's root."""
     image: str | None = None
     """Column of the images' names, with or without folders and suffix; found by its name if not given."""
@@ -96,7 +109,7 @@ class Folder(Strict):
     """
 
     kind: Literal["folder"] = "folder"
-    path: Annotated[str, AfterValidator(_path)]
+    path: Annotated[LocalPath, AfterValidator(_images)]
     splits: (
         dict[
             Literal["train", "val", "test", "public", "private", "unlabelled"],
@@ -124,7 +137,7 @@ class Downloaded(Strict):
 
     mirrors: list[Url] = []
     """Addresses of folders that hold the same files; tried in this order, before the origin."""
-    directory: str | None = None
+    directory: LocalPath | None = None
     """A folder that may hold the files already; those with the right checksum are used from there."""
     checksums: dict[str, Checksum] = {}
     """File name → md5:… or sha256:…, for files whose origin publishes none."""
@@ -150,7 +163,7 @@ class MiniImageNet(Downloaded):
 
     kind: Literal["mini_imagenet"] = "mini_imagenet"
     LISTS: ClassVar = ("train.csv", "val.csv", "test.csv")
-    imagenet: str | None = None
+    imagenet: LocalPath | None = None
     """ILSVRC2012's train folder: one folder for each of the 100 classes, or all 1,000."""
     revision: Annotated[str, Field(min_length=1)] = "main"
     """Commit, tag or branch of the hub copy."""
