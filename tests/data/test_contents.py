@@ -148,6 +148,14 @@ def test_a_local_imagenet(layout):
     assert look(layout, source) != before
 
 
+def test_a_copy_that_dvc_works_in_finds_the_projects_images(layout):
+    copy = layout.root / ".dvc/tmp/exps/standalone/tmpxyz"
+    copy.mkdir(parents=True)
+    assert contents(dataset(), Layout(copy), "mine") == look(layout)
+    put(copy / "imgs/a/1.jpg", "its own")
+    assert contents(dataset(), Layout(copy), "mine") != look(layout)
+
+
 def test_settings_hold_no_paths():
     one = dataset("here", depth=2)
     other = dataset("/there", depth=2)

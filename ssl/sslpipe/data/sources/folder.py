@@ -39,7 +39,7 @@ def images(
         if labelled:
             _require_classes(reading.members, collection, table is not None)
         notes += [*collection.notes, *of_table, *reading.notes, *_emptied(collection)]
-        notes += described(reading.members)
+        notes += described(reading.members, labelled)
         left_out = collection.left_out + reading.left_out + Counter(collection.others_in_words())
         left_out += Counter(collection.unreadable.values())
         if left_out:
@@ -51,7 +51,7 @@ def images(
             yield member, collection.read(reading.members[member])
 
 
-def described(members: Mapping[str, str]) -> Iterator[str]:
+def described(members: Mapping[str, str], labelled: bool) -> Iterator[str]:
     """Splits, classes and formats, in lines of the log."""
     splits: dict[str, Counter[str]] = {}
     for member in members:
@@ -61,7 +61,8 @@ def described(members: Mapping[str, str]) -> Iterator[str]:
         PurePosixPath(name).suffix.lower() or "no suffix" for name in members.values()
     )
     for split, classes in splits.items():
-        where = "no splits, so they are drawn" if split == "all" else split
+        drawn = "no splits, so they are drawn" if labelled else "no splits"
+        where = drawn if split == "all" else split
         of_class = [f"{name} {count}" for name, count in sorted(classes.items()) if name != LOOSE]
         what = f"{len(of_class)} classes: {few(of_class, 10)}" if of_class else "without labels"
         yield f"{where}: {classes.total()} images, {what}"
@@ -111,6 +112,7 @@ def _table(
     path = layout.given(settings.table)
     if inside:
         content = collection.read(inside[0])
+        collection.tables.remove(inside[0])  # which is not left out
     elif path.is_file():
         content = path.read_bytes()
     else:
