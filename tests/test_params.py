@@ -308,6 +308,24 @@ def test_paths_that_no_images_can_have(content, path, message):
         check(content)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"splits": {"train": "a", "test": ["b", "a"]}}, "one folder in two splits"),
+        ({"labels": "x.csv", "depth": 2}, "labels come from a table"),
+        ({"encoding": "rot13"}, "no encoding that Python knows"),
+        ({"encoding": "unicode_escape"}, "no encoding that Python knows"),
+        ({"encoding": "nonsense"}, "no encoding that Python knows"),
+        ({"depth": 0}, "greater than or equal to 1"),
+        ({"splits": {"validation": "a"}}, "validation"),
+    ],
+)
+def test_settings_of_a_folder_that_cannot_be(content, settings, message):
+    put(content, "datasets.mine", {"source": {"kind": "folder", "path": "x", **settings}})
+    with pytest.raises(UserError, match=message):
+        check(content)
+
+
 def test_most_keys_missing_names_the_file_to_start_from(content):
     with pytest.raises(UserError) as caught:
         check({key: content[key] for key in ("datasets", "runs")})

@@ -154,6 +154,61 @@ def test_unsafe_and_broken_tars_are_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def make_tar(path, names, mode="w"):
+    with tarfile.open(path, mode) as tar:
+        for number, name in enumerate(names):
+            info = tarfile.TarInfo(name)
+            info.size = len(picture(number))
+            tar.addfile(info, io.BytesIO(picture(number)))
+    return path
+
+
+def test_a_tar_that_ends_too_early_or_is_damaged_loses_nothing_in_silence(tmp_path):
+    names = [f"{c}/{i}.png" for c in "ab" for i in range(5)]
+    whole = make_tar(tmp_path / "x.tar", names).read_bytes()
+    assert len(look(tmp_path / "x.tar").images) == 10
+    with tarfile.open(tmp_path / "x.tar") as tar:
+        places = [info.offset for info in tar]
+    damaged = bytearray(whole)
+    damaged[places[6] : places[6] + 100] = b"\xff" * 100
+    for content in (damaged, whole[: places[6]], whole[: places[6] + 200], whole + whole):
+        (tmp_path / "y.tar").write_bytes(content)
+        with pytest.raises(UserError, match=r"broken after [ab]/\d\.png"):
+            look(tmp_path / "y.tar")
+
+
+def test_names_that_are_not_utf8_of_what_is_no_image_are_only_counted(tmp_path, capsys):
+    top = put(tmp_path / "x", {"a/1.png": picture(1), "b/2.png": picture(2)})
+    try:
+        (top / os.fsdecode(b"a/x.d\xe9")).write_bytes(b"x")
+    except OSError:
+        pytest.skip("this file system takes only UTF-8")
+    notes = []
+    assert len(list(folder.images(Folder(path=str(top)), Path(), notes=notes))) == 2
+    "\n".join(notes).encode()
+    assert "left out 1 files of other kinds" in capsys.readouterr().err
+
+
+def test_a_pattern_that_names_nothing_is_said(tmp_path, capsys):
+    top = put(tmp_path / "x", {f"{c}/{c}.png": picture() for c in "abc"})
+    list(folder.images(Folder(path=str(top), exclude=["c"]), Path()))
+    assert (
+        "source.exclude: c is the name of no image (of a folder's: c/*)" in capsys.readouterr().err
+    )
+
+
+def test_a_table_for_the_images_that_are_chosen(tmp_path):
+    files = {f"{k}/{i}.png": picture(i) for k in ("images", "masks") for i in range(4)}
+    files["t.csv"] = b"id,label\n0,a\n1,b\n2,a\n3,b\n"
+    source = Folder(path=str(put(tmp_path / "x", files)), labels="./t.csv", exclude=["masks/*"])
+    members = [name for name, _ in folder.images(source, Path())]
+    assert members == [f"all/{c}/images/{i}.png" for c, i in ("a0", "a2", "b1", "b3")]
+    outside = put(tmp_path, {"t.csv": files["t.csv"]}) / "t.csv"
+    source = Folder(path=str(tmp_path / "x"), labels=str(outside), exclude=["masks/*"])
+    with pytest.raises(UserError, match="no table"):  # beside a folder it could change unseen
+        list(folder.images(source, Path()))
+
+
 def test_formats_go_by_suffix_and_where_there_is_none_by_content(tmp_path):
     files = {
         "a/1.avif": picture(kind="AVIF"), "a/2.JFIF": picture(kind="JPEG"), "a/3": picture(kind="WEBP"),

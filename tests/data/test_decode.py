@@ -119,7 +119,7 @@ def test_one_transparent_colour():
 def read_as_set(content: bytes) -> np.ndarray:
     """Alone in its set."""
     with Image.open(io.BytesIO(content)) as image:
-        ranges, _ = of_set([look(image)], None)
+        ranges, _ = of_set([look(image, np.asarray(image))], None)
     return np.frombuffer(decode(content, How(SIDE, "squash", ranges)).pixels, np.uint8).reshape(
         SIDE, SIDE, 3
     )
@@ -320,6 +320,40 @@ def test_jpegs_have_pillows_pixels(how, mode, size):
     assert np.abs(read(content, size) - resized).max() <= 1
 
 
+def with_chunk(content: bytes, kind: bytes, data: bytes, damage: int = 0) -> bytes:
+    """A PNG with one more chunk before its pixels."""
+    checksum = struct.pack(">I", zlib.crc32(kind + data) ^ damage)
+    return content[:33] + struct.pack(">I", len(data)) + kind + data + checksum + content[33:]
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        (b"tEXt", b"a\0b", 1),
+        (b"iCCP", b"a\0"),
+        (b"iCCP", b"a\0\5bc"),
+        (b"zTXt", b"a\0\7bc"),
+        (b"gAMA", b"a"),
+        (b"fcTL", b"a"),
+        (b"zTXt", b"a\0\0" + zlib.compress(bytes(2**28 + 1))),
+    ],
+    ids=["checksum", "cut profile", "profile", "text", "gamma", "animation", "very long text"],
+)
+def test_damaged_metadata_do_not_make_a_png_unreadable(chunk):
+    turned = oriented(STORED[6](COLOUR), 6, "PNG")
+    np.testing.assert_array_equal(read(with_chunk(turned, *chunk)), COLOUR)
+
+
+def test_cut_pixels_stay_unreadable():
+    content = with_chunk(PNG[: len(PNG) // 2], b"gAMA", b"a")
+    assert decode(content, How(8, "squash")).error
+
+
+def test_the_small_picture_of_a_raw_file_is_not_taken_for_it():
+    content = encoded(Image.fromarray(COLOUR), "TIFF", tiffinfo={50706: b"\1\4\0\0"})
+    assert "raw file" in decode(content, How(8, "squash")).error
+
+
 def with_size(content: bytes, width: int, height: int) -> bytes:
     """A JPEG whose frame header claims another size."""
     at = next(i for i in range(len(content)) if content[i : i + 2] in (b"\xff\xc0", b"\xff\xc2"))
@@ -392,8 +426,8 @@ NAN = np.full((SIDE, SIDE), np.nan, np.float32)
 
 
 def bomb() -> bytes:
-    """A few bytes that claim to be 210 million pixels."""
-    return png_of(21_000, 10_000, 8, b"")
+    """A few bytes that claim to be 276 million pixels."""
+    return png_of(23_000, 12_000, 8, b"")
 
 
 @pytest.mark.parametrize(
@@ -404,7 +438,7 @@ def bomb() -> bytes:
         (PHOTO[: len(PHOTO) // 2], "truncated"),
         (PNG[: len(PNG) // 2], "truncated"),
         (PNG[:30], ""),
-        (bomb(), "210 megapixels, more than max_megapixels allows"),
+        (bomb(), "276 megapixels, more than max_megapixels allows"),
         (encoded(Image.fromarray(NAN), "TIFF"), "not finite"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "known format"),
     ],

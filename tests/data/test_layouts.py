@@ -155,7 +155,27 @@ REFUSED = {
     ),
     "images and masks": (
         ["x/images/1.jpg", "x/masks/1.jpg"],
-        r"masks would be a class; .*exclude: \['\*masks/\*'\]",
+        r"masks would be a class; .*exclude: \['masks/\*', '\*/masks/\*'\]",
+    ),
+    "split and class in one name": (
+        [f"{s}_{c}/1.jpg" for s in ("train", "test") for c in ("cat", "dog")],
+        r"split and class in one name, or classes\?.*source.splits: \{\}",
+    ),
+    "splits in folds": (
+        [f"{f}/{s}/{c}/1.jpg" for f in ("fold1", "fold2") for s in ("train", "test") for c in "ab"],
+        r"2 classes fold1, fold2 \(source.depth: 1\)",
+    ),
+    "sizes with splits": (
+        [f"{size}/train/{c}/1.jpg" for size in ("224", "512") for c in "ab"],
+        r"2 classes 224, 512 \(source.depth: 1\)",
+    ),
+    "a split in a class folder with images": (
+        ["cat/1.jpg", "cat/2.jpg", "cat/test/3.jpg", "dog/4.jpg"],
+        "cat/test: splits by name, in class folders that hold images too",
+    ),
+    "masks beside splits": (
+        [*classes("train"), *classes("test"), "masks/1.png"],
+        r"masks beside test, train: no split; .*exclude: \['masks/\*'",
     ),
     "images and labels of splits": (
         [f"{k}/{s}/1.png" for k in ("images", "labels") for s in ("train", "val")],
@@ -213,6 +233,25 @@ def test_what_the_settings_leave_out_is_counted():
         reading(classes("train"), splits={"train": "Train"})
     found = reading(classes("", "ab"), exclude=["b/*"])
     assert found.left_out == {"images that source.exclude names": 2}
+
+
+def test_patterns_and_splits_in_any_unicode_form():
+    nfd = unicodedata.normalize("NFD", "é")
+    names = [f"{nfd}/1.jpg", "a/1.jpg", "b/1.jpg"]
+    assert counts(names, exclude=["é/*"]) == {"all/a": 1, "all/b": 1}
+    names = [f"{nfd}/a/1.jpg", f"{nfd}/b/1.jpg", "t/a/1.jpg", "t/b/1.jpg"]
+    assert counts(names, splits={"train": nfd, "test": "t"}) == each(
+        "train", "test", names="ab", number=1
+    )
+
+
+def test_settings_that_leave_nothing_are_named():
+    with pytest.raises(
+        UserError, match=r"source\.include and source\.exclude leave none of 6 images"
+    ):
+        reading(classes(""), exclude=["*"])
+    with pytest.raises(UserError, match=r"source\.depth: 4: no image lies below so many folders"):
+        reading(classes(""), depth=4)
 
 
 def test_unicode_forms_of_a_name_are_one_class():

@@ -121,7 +121,7 @@ def _places(found: Watched, dataset: Dataset) -> dict[str, str]:
         labels = getattr(dataset.source, "labels", None)
         table = labels.table if labels else None
         places |= (
-            (name, path)
+            (name.encode(errors="backslashreplace").decode(), path)
             for name, path in walk(found.folder)
             if may_be_image(name) or (table and f"/{name}".endswith(f"/{table}"))
         )

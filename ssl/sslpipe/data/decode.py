@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import io
 import re
 import struct
 import warnings
@@ -14,7 +13,17 @@ import imagehash
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from sslpipe.data.images import FORMATS, kind_of, rgb, turn
+from sslpipe.data.images import (
+    RAW,
+    colour,
+    is_wide_colour,
+    kind_of,
+    opened,
+    rgb,
+    turn,
+    values_of,
+    without_metadata,
+)
 from sslpipe.data.ranges import Ranges
 
 LEAST_CONTRAST = 16.0
@@ -43,7 +52,10 @@ SEGMENT_MARKERS = frozenset([0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)])
 
 Resize = Callable[[np.ndarray, int], np.ndarray]
 
-MEGAPIXELS = 200.0
+DNG_VERSION, SUB_IFDS, SUBFILE_TYPE, REDUCED = 50706, 330, 254, 1
+"""Tags of TIFF. Of a camera's raw file Pillow would read the small picture that it begins with."""
+
+MEGAPIXELS = 256.0
 """Of one image, at most: more than the cameras of phones give."""
 
 
@@ -103,13 +115,30 @@ def read(content: bytes, how: How) -> tuple[np.ndarray, Resize]:
         with contextlib.suppress(RuntimeError):  # then Pillow, which says what is wrong
             return fast_jpeg.read(content), fast_jpeg.resize
     Image.MAX_IMAGE_PIXELS = most  # from twice as many on, Pillow opens nothing
-    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        if (pixels := image.width * image.height) > most:
+    try:
+        return _by_pillow(content, how), resize
+    except Exception:
+        # What Pillow refuses for its metadata may have sound pixels.
+        if (bare := without_metadata(content)) is not None:
+            with contextlib.suppress(Exception):
+                return _by_pillow(bare, how), resize
+        raise
+
+
+def _by_pillow(content: bytes, how: How) -> np.ndarray:
+    with opened(content) as image:
+        if (pixels := image.width * image.height) > int(how.megapixels * 1e6):
             raise ValueError(_too_large(pixels))
+        tags = getattr(image, "tag_v2", {})
+        if DNG_VERSION in tags or (tags.get(SUBFILE_TYPE) == REDUCED and SUB_IFDS in tags):
+            raise ValueError(RAW)
+        values = values_of(image, content) if is_wide_colour(image) else None
         image.load()
         to_upright = turn(image)  # only now: Pillow turns a TIFF when it loads it
-        upright = image if to_upright is None else image.transpose(to_upright)
-        return np.array(rgb(upright, how.ranges)), resize
+        upright = image if values is None else colour(values, *how.ranges.of(image))
+        if to_upright is not None:
+            upright = upright.transpose(to_upright)
+        return np.array(rgb(upright, how.ranges))
 
 
 def _too_large(pixels: int | None) -> str:

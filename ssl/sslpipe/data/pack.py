@@ -31,7 +31,7 @@ from sslpipe.data import splits
 from sslpipe.data.choose import Choice
 from sslpipe.data.decode import Batch, Decoded, How, decode_batch
 from sslpipe.data.index import Entry, parse, write_index
-from sslpipe.errors import UserError
+from sslpipe.errors import UserError, few
 from sslpipe.files import need_space
 from sslpipe.progress import progress, say
 
@@ -146,6 +146,9 @@ def check(journal: Path, max_unreadable: float) -> Packed:
         )
     if not count:
         raise UserError("no image is left to pack")
+    lost = {entry.class_name for entry in unreadable} - {name for _, name in in_splits} - {""}
+    if lost:
+        say(f"warning: {len(lost)} classes have no image that can be read: {few(lost)}")
     if labelled:
         splits.check(in_splits, splits.carved(given))
     return Packed(count, unreadable)

@@ -6,68 +6,84 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-MIN_SAMPLE, MAX_SAMPLE = 340, 341
-"""TIFF's tags SMinSampleValue and SMaxSampleValue."""
+MIN_SAMPLE, MAX_SAMPLE, BITS_PER_SAMPLE = 340, 341, 258
+"""TIFF's tags SMinSampleValue, SMaxSampleValue and BitsPerSample."""
+SIGNIFICANT_BITS = "significant_bits"
+"""In Pillow's `info` of an image: what a PNG's sBIT tells, 0 for nothing."""
 BITS = (8, 10, 12, 14, 16)
 """Of what cameras, X-ray and microscopes write into 16."""
-NEARLY_ALL = 0.99
-"""Share of a set's float values; what lies beyond is what sharpening or resampling leaves."""
-MARGIN = 0.01
+ODD = 1000
+"""One pixel of an image in so many may lie beyond its range at each end: hot and dead ones."""
+ODD_IMAGES = 20
+"""One image of floats in so many may reach beyond the set's range at each end."""
+MARGIN = 0.1
+"""So far beyond 0 … 1, as a share of it, do sharpening and resampling reach."""
 
 Span = tuple[float, float]
 
 
 class Ranges(NamedTuple):
     """(low, high) for all images, where the user has given it; else for the set's images of whole numbers
-    and of floats that do not tell theirs."""
+    and of floats that do not tell theirs.
+
+    by_bits: a PNG's significant bits are its range. Not so where values are higher, as the PNG
+    specification (11.3.2.8) wants them scaled to all bits.
+    """
 
     given: Span | None = None
     integers: Span = (0.0, 65535.0)
     floats: Span = (0.0, 1.0)
+    by_bits: bool = True
 
     def of(self, image: Image.Image) -> Span:
         if self.given is not None:
             return self.given
+        if self.by_bits and (bits := image.info.get(SIGNIFICANT_BITS)):
+            return 0.0, 2.0**bits - 1
         return declared(image) or (self.floats if image.mode == "F" else self.integers)
 
 
 class Seen(NamedTuple):
-    """What one image's values are. within: shares that lie in 0 … 1 and in 0 … 255, with a margin."""
+    """Between what one image's values lie, but for the odd ones. bits: a PNG's significant ones, or 0."""
 
     is_float: bool
     low: float
     high: float
-    within: tuple[float, float]
-    pixels: int
+    bits: int
 
 
 def declared(image: Image.Image) -> Span | None:
-    """The range that a file tells of itself."""
+    """The range that a file tells of itself. Pillow scales a PGM's values by the highest that it tells."""
+    if image.format == "PPM" and image.mode == "I":
+        return 0.0, 65535.0
     tags = getattr(image, "tag_v2", {})
     low, high = (_single(tags.get(tag)) for tag in (MIN_SAMPLE, MAX_SAMPLE))
     if high is not None and high > (low or 0):
         return float(low or 0), float(high)
-    return None
+    bits = _single(tags.get(BITS_PER_SAMPLE))
+    return (0.0, 2.0**bits - 1) if bits and 8 < bits < 16 else None
 
 
-def look(image: Image.Image) -> Seen | None:
+def look(image: Image.Image, values: np.ndarray) -> Seen | None:
     """None for an image that tells its range. Raises ValueError for values that are not finite."""
     if declared(image) is not None:
         return None
-    values = np.asarray(image)
-    low, high = float(values.min()), float(values.max())
-    if not np.isfinite(low + high):
+    if not np.isfinite(float(values.min()) + float(values.max())):
         raise ValueError("pixels that are not finite numbers")
-    within = tuple(
-        float(((values >= -MARGIN * top) & (values <= (1 + MARGIN) * top)).mean())
-        for top in (1, 255)
-    )
-    return Seen(image.mode == "F", low, high, within, values.size)
+    odd = values.size // ODD
+    ordered = np.partition(values, (odd, values.size - 1 - odd), axis=None)
+    low, high = float(ordered[odd]), float(ordered[-1 - odd])
+    return Seen(image.mode == "F", low, high, image.info.get(SIGNIFICANT_BITS, 0))
 
 
 def of_set(seen: Iterable[Seen], given: Span | None) -> tuple[Ranges, list[str]]:
     """The ranges of a set, and in words what was decided."""
-    ranges, words = Ranges(given), []
+    seen, words = list(seen), []
+    by_bits = [one for one in seen if one.bits]
+    ranges = Ranges(given, by_bits=all(one.high < 2**one.bits for one in by_bits))
+    if by_bits and ranges.by_bits and given is None:
+        seen = [one for one in seen if not one.bits]
+        words.append(f"{len(by_bits)} images have as many bits as their files tell")
     for is_float in (False, True):
         some = [one for one in seen if one.is_float == is_float]
         if not some:
@@ -93,13 +109,14 @@ def _integers(seen: list[Seen]) -> tuple[Span, str]:
 
 
 def _floats(seen: list[Seen]) -> tuple[Span, str]:
-    pixels = sum(one.pixels for one in seen)
-    for i, top in enumerate((1.0, 255.0)):
-        share = sum(one.within[i] * one.pixels for one in seen) / pixels
-        if share >= NEARLY_ALL:
-            return (0.0, top), f"where {100 * share:.4g} % of the set's values lie"
-    low, high = (float(np.median([getattr(one, end) for one in seen])) for end in ("low", "high"))
-    return (low, high), "the median of its images' lowest and highest"
+    odd = len(seen) // ODD_IMAGES
+    low = sorted(one.low for one in seen)[odd]
+    high = sorted(one.high for one in seen)[-1 - odd]
+    # A set that uses less than a sixteenth of 0 … 255 would be black.
+    for top, least in ((1.0, 0.0), (255.0, 255 / 16)):
+        if -MARGIN * top <= low and least <= high <= (1 + MARGIN) * top:
+            return (0.0, top), f"as the set's values lie between {low:.4g} and {high:.4g}"
+    return (low, high), "the set's lowest and highest"
 
 
 def _single(value: object) -> float | None:

@@ -1,14 +1,11 @@
 """A first look at a set's images of more than 8 bits, whose range only the whole set tells."""
 
-import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
-
 from sslpipe.data.choose import Choice
-from sslpipe.data.images import FORMATS, is_wide
+from sslpipe.data.images import is_wide, opened, values_of
 from sslpipe.data.ranges import Ranges, Seen, look, of_set
 from sslpipe.progress import progress
 
@@ -36,7 +33,7 @@ def ranges_of(
 def may_be_wide(start: bytes) -> bool:
     """Going by a file's first bytes."""
     if start.startswith(b"\x89PNG"):
-        return start[24:26] == b"\x10\x00"  # 16 bits, grey
+        return start[24:26] in (b"\x10\x00", b"\x10\x02", b"\x10\x06")  # 16 bits: grey, RGB, RGBA
     return start.startswith((b"II", b"MM", b"P2", b"P5", b"Pf"))
 
 
@@ -45,7 +42,7 @@ def _seen(content: bytes) -> Seen | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                return look(image) if is_wide(image) else None
+            with opened(content) as image:
+                return look(image, values_of(image, content)) if is_wide(image) else None
         except Exception:
             return None

@@ -43,7 +43,7 @@ class Dataset(Strict):
     range: Annotated[list[float], AfterValidator(_range)] | None = None
     """Which grey values of images of more than 8 bits become black and white; by default a file's own
     word (TIFF), or what all images of the set say together."""
-    max_megapixels: Annotated[float, Field(gt=0, le=4000)] = 200.0
+    max_megapixels: Annotated[float, Field(gt=0, le=4000)] = 256.0
     """Larger images count as unreadable. One of them is in memory at a time, in each process."""
     copies: Literal["keep", "leave_out"] = "keep"
     """Of training images that equal or resemble a held-out image of the set: whether they serve k-NN,

@@ -1,6 +1,5 @@
 """Sources of images in params.yaml: `source:` of a data set, by its kind."""
 
-import codecs
 import os
 import re
 from contextlib import suppress
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Union
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from sslpipe.schema.types import Seed, Strict
 
@@ -81,8 +80,10 @@ class Elpv(Strict):
 
 def _encoding(value: str) -> str:
     try:
-        codecs.lookup(value)
-    except LookupError:
+        b"a".decode(value)
+        if "escape" in value:
+            raise LookupError
+    except (LookupError, ValueError):
         raise ValueError("no encoding that Python knows, such as cp932 or gbk") from None
     return value
 
@@ -94,7 +95,7 @@ def _listed(value: Any) -> Any:
 class LabelTable(Strict):
     """A CSV or TSV file with a line for each image."""
 
-    table: LocalPath
+    table: Annotated[LocalPath, AfterValidator(os.path.normpath)]
     """Its path in the folder, zip or tar, or else from the project's root."""
     image: str | None = None
     """Column of the images' names, with or without folders and suffix; found by its name if not given."""
@@ -130,6 +131,15 @@ class Folder(Strict):
     exclude: list[str] = []
     encoding: Annotated[str, AfterValidator(_encoding)] | None = None
     """Of the names in a zip that are not marked as UTF-8, such as cp932 or gbk."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Folder":
+        folders = [folder for some in (self.splits or {}).values() for folder in some]
+        if len(set(folders)) < len(folders):
+            raise ValueError("splits: one folder in two splits")
+        if self.labels and self.depth:
+            raise ValueError("depth says which folder is the class, but labels come from a table")
+        return self
 
 
 class Downloaded(Strict):

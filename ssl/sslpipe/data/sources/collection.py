@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from sslpipe.data.archives import COMPRESSIONS, decompressed
 from sslpipe.data.images import kind_of
@@ -232,6 +233,21 @@ def _open_tar(path: Path) -> Iterator[tarfile.TarFile]:
             yield tar
 
 
+def _require_end(source: BinaryIO, offset: int, last: str) -> None:
+    """tarfile takes a damaged or missing header for the end: there must be zeros, and nothing else.
+
+    Raises UserError.
+    """
+    source.seek(offset)
+    block = source.read(tarfile.BLOCKSIZE)
+    if len(block) == tarfile.BLOCKSIZE and not any(block):
+        while (block := source.read(2**20)) and not any(block):
+            pass
+        if not block:
+            return
+    raise UserError(f"broken after {last}: damaged, cut off, or more than one tar in one file")
+
+
 def _of_tar(tar: tarfile.TarFile) -> Collection:
     places: dict[str, tuple[int, int]] = {}
     source = tar.fileobj
@@ -260,6 +276,7 @@ def _of_tar(tar: tarfile.TarFile) -> Collection:
             sizes[known_as] = info.size
     except (tarfile.TarError, ValueError, EOFError) as error:
         raise UserError(f"not a readable tar ({error})") from None
+    _require_end(source, tar.offset, last=next(reversed(places), "its start"))
     for name, size in sizes.items():
         collection.add(name, size, lambda name=name: read(name)[:START])
     return collection

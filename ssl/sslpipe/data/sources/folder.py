@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from sslpipe.data.raw import LOOSE
@@ -12,7 +11,7 @@ from sslpipe.data.suffixes import IMAGE_SUFFIXES
 from sslpipe.errors import UserError, few
 from sslpipe.layout import Layout
 from sslpipe.progress import say
-from sslpipe.schema.sources import Folder, LabelTable
+from sslpipe.schema.sources import Folder
 
 UNREADABLE_SHARE = 0.01
 """Of a set's images; more of them are an error, as so many would be missed."""
@@ -34,17 +33,20 @@ def images(
         raise UserError(f"source.path: {error}") from None
     with opened(path, source.path, root, source.encoding) as collection:
         _require_readable(collection, source)
-        table, of_table = _table(collection, source.labels, layout)
+        table, of_table = _table(collection, source, layout)
         reading = layouts.read(collection.images, source, labelled=labelled, table=table)
         if labelled:
             _require_classes(reading.members, collection, table is not None)
         notes += [*collection.notes, *of_table, *reading.notes, *_emptied(collection)]
+        notes += _idle(source, [*collection.images, *collection.unreadable])
         notes += described(reading.members, labelled)
         left_out = collection.left_out + reading.left_out + Counter(collection.others_in_words())
         left_out += Counter(collection.unreadable.values())
         if left_out:
             said = ", ".join(f"{count} {what}" for what, count in sorted(left_out.items()))
             notes.append(f"left out {said}")
+        # names that are not UTF-8 may be among those that are no images
+        notes[:] = [note.encode(errors="backslashreplace").decode() for note in notes]
         for note in notes:
             say(f"{source.path}: {note}")
         for member in sorted(reading.members):
@@ -83,7 +85,7 @@ def _require_readable(collection: Collection, source: Folder) -> None:
     lost = {
         name: why
         for name, why in collection.unreadable.items()
-        if not any(fnmatchcase(name, pattern) for pattern in source.exclude)
+        if not layouts.matches(name, source.exclude)
     }
     whole = len(collection.images) + len(lost)
     if len(lost) > UNREADABLE_SHARE * whole:
@@ -100,8 +102,9 @@ def _require_readable(collection: Collection, source: Folder) -> None:
 
 
 def _table(
-    collection: Collection, settings: LabelTable | None, layout: Layout
+    collection: Collection, source: Folder, layout: Layout
 ) -> tuple[Mapping[str, tuple[str, str]] | None, list[str]]:
+    settings = source.labels
     if settings is None:
         return None, []
     inside = [name for name in collection.tables if f"/{name}".endswith(f"/{settings.table}")]
@@ -113,15 +116,29 @@ def _table(
     if inside:
         content = collection.read(inside[0])
         collection.tables.remove(inside[0])  # which is not left out
-    elif path.is_file():
+    elif path.is_file() and not layout.given(source.path).is_dir():
         content = path.read_bytes()
     else:
         there = few(collection.tables) or "none"
         raise UserError(f"source.labels: no table {settings.table!r} in it; tables there: {there}")
     try:
-        return tables.labels_of(content, settings, collection.images)
+        chosen = [
+            name
+            for name in collection.images
+            if (not source.include or layouts.matches(name, source.include))
+            and not layouts.matches(name, source.exclude)
+        ]
+        return tables.labels_of(content, settings, chosen)
     except UserError as error:
         raise UserError(f"source.labels: {error}") from None
+
+
+def _idle(source: Folder, names: list[str]) -> Iterator[str]:
+    """Patterns that do nothing, as by a slip."""
+    for key in ("include", "exclude"):
+        for pattern in getattr(source, key):
+            if not any(layouts.matches(name, [pattern]) for name in names):
+                yield f"source.{key}: {pattern} is the name of no image (of a folder's: {pattern}/*)"
 
 
 def _require_classes(members: Mapping[str, str], collection: Collection, by_table: bool) -> None:

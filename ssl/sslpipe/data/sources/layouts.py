@@ -57,7 +57,10 @@ def read(
     """
     left_out: Counter[str] = Counter()
     notes: list[str] = []
+    names = list(names)
     items = list(_chosen(names, source, left_out))
+    if names and not items:
+        raise UserError(f"source.include and source.exclude leave none of {len(names)} images")
     parts = parts_of(
         items,
         source,
@@ -77,16 +80,21 @@ def read(
 
 def _chosen(names: Iterable[str], source: Folder, left_out: Counter[str]) -> Iterator[Item]:
     for name in names:
-        if source.include and not _matches(name, source.include):
+        if source.include and not matches(name, source.include):
             left_out["images that source.include does not name"] += 1
-        elif _matches(name, source.exclude):
+        elif matches(name, source.exclude):
             left_out["images that source.exclude names"] += 1
         else:
-            yield Item(name, tuple(unicodedata.normalize("NFC", name).split("/")))
+            yield Item(name, tuple(_nfc(name).split("/")))
 
 
-def _matches(name: str, patterns: Collection[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+def matches(name: str, patterns: Collection[str]) -> bool:
+    """Whether a name fits one of a shell's patterns, in any Unicode form."""
+    return any(fnmatchcase(_nfc(name), _nfc(pattern)) for pattern in patterns)
+
+
+def _nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 # --- classes ----------------------------------------------------------------------------------
@@ -103,6 +111,10 @@ def _by_folders(
         split_below = _splits_below_classes(labelled) and parts.keys() <= {"all", UNLABELLED}
         for split in [] if split_below else parts.keys() - {UNLABELLED}:
             _require_one_depth(parts[split], notes)
+    if source.depth is not None and not any(len(item.parts) > depth for item in labelled):
+        raise UserError(
+            f"source.depth: {depth}: no image lies below so many folders (and its split)"
+        )
     if not any(len(item.parts) > depth for item in labelled):
         raise UserError(
             f"no class folders: expected <class>/<file> or train/<class>/<file>, but {len(labelled)} images "
@@ -139,7 +151,7 @@ def _require_classes(tops: Iterable[str]) -> None:
     if masks := sorted(filter(is_mask, names)):
         raise UserError(
             f"{few(names)}: {few(masks)} would be a class; leave it out with source.exclude: "
-            f"{[f'*{mask}/*' for mask in masks]}, or count it with source.depth: 1"
+            f"{[p for mask in masks for p in (f'{mask}/*', f'*/{mask}/*')]}, or count it with source.depth: 1"
         )
     if len(names) > 1 and all(map(is_filler, names)):
         raise UserError(
@@ -152,9 +164,10 @@ def _splits_below_classes(items: list[Item]) -> bool:
     """<class>/train/<file>, <class>/test/<file>."""
     inner = {item.parts[1] for item in items if len(item.parts) > 2}
     direct = any(len(item.parts) == 2 for item in items)
-    return (
-        not direct and all(map(is_split, inner)) and len({split_name(i).split for i in inner}) > 1
-    )
+    below = {(item.parts[0], item.parts[2]) for item in items if len(item.parts) > 3}
+    shared = len(below) > len({folder for _, folder in below})  # then those are the classes
+    several = all(map(is_split, inner)) and len({split_name(name).split for name in inner}) > 1
+    return several and not direct and not shared
 
 
 def _require_one_depth(items: list[Item], notes: list[str]) -> None:
@@ -170,11 +183,17 @@ def _require_one_depth(items: list[Item], notes: list[str]) -> None:
             f"{few(masks)}: what such folders hold would count as images of the class; leave them out "
             f"with source.exclude: {patterns}, or count them with source.depth: 1"
         )
+    if direct and (splits := sorted(f"{top}/{folder}" for top, folder in deep if is_split(folder))):
+        raise UserError(
+            f"{few(splits)}: splits by name, in class folders that hold images too; leave them out with "
+            "source.exclude, or count them as images of the class with source.depth: 1"
+        )
     tops = direct.keys() | inner.keys()
     under = {top: sum(deep[top, folder] for folder in found) for top, found in inner.items()}
     mostly_direct = all(direct[top] >= count for top, count in under.items())
     one_each = not direct and len(tops) > 1 and len(set(map(frozenset, inner.values()))) == 1
     one_each = one_each and all(len(found) == 1 for found in inner.values())
+    one_each = one_each and max(len(item.parts) for item in items) == 3
     if mostly_direct or one_each:
         if deep:
             named = [f"{top}/{folder} ({count})" for (top, folder), count in deep.items()]

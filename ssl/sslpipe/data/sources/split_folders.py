@@ -1,10 +1,17 @@
 """Which top folders are splits, and which hold images without labels."""
 
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
-from sslpipe.data.sources.split_names import is_split, is_unlabelled, split_name
+from sslpipe.data.sources.split_names import (
+    SplitName,
+    is_mask,
+    is_split,
+    is_unlabelled,
+    split_name,
+)
 from sslpipe.data.splits import UNLABELLED
 from sslpipe.errors import UserError, few
 from sslpipe.schema.sources import Folder
@@ -81,7 +88,11 @@ def parts_of(
 
 
 def _given(below: Mapping[str, list[Item]], given: Mapping[str, list[str]]) -> dict[str, str]:
-    splits = {folder: split for split, folders in given.items() for folder in folders}
+    splits = {
+        unicodedata.normalize("NFC", folder): split
+        for split, folders in given.items()
+        for folder in folders
+    }
     if missing := [folder for folder in splits if folder not in below]:
         raise UserError(
             f"no top folder {missing[0]!r}, which source.splits names; there are: {few(below)}"
@@ -97,6 +108,8 @@ def _certain(below: Mapping[str, list[Item]], labelled: bool, by_table: bool) ->
     splits = {
         t: found.split for t, found in names.items() if found and (together or not found.rest)
     }
+    if labelled and not by_table:
+        _require_apart(names)
     unlabelled = {top for top in below if is_unlabelled(top)} if labelled else set()
     others = below.keys() - splits - unlabelled
     if not labelled or by_table:
@@ -114,11 +127,30 @@ def _certain(below: Mapping[str, list[Item]], labelled: bool, by_table: bool) ->
             "classes, set source.splits: {}; if the classes stand in a table, source.labels; for images "
             "without labels, labelled: false"
         )
+    if masks := sorted(filter(is_mask, others)):
+        raise UserError(
+            f"{few(masks)} beside {few(splits)}: no split; leave it out with source.exclude: "
+            f"{[p for mask in masks for p in (f'{mask}/*', f'*/{mask}/*')]}"
+        )
     flat = {top for top in others if _is_flat(top, below[top])}
     if others - flat or (flat and len(with_classes) < 2):
         raise _beside(splits, others, below)
     without = unlabelled | flat | (splits.keys() - with_classes)
     return {top: UNLABELLED if top in without else splits[top] for top in (*splits, *without)}
+
+
+def _require_apart(names: Mapping[str, SplitName | None]) -> None:
+    """Raises UserError for split and class in one name: train_cat, test_cat, train_dog, test_dog."""
+    if None in names.values():
+        return
+    splits_of: dict[frozenset[str], set[str]] = defaultdict(set)
+    for found in names.values():
+        splits_of[found.rest].add(found.split)
+    if len(splits_of) > 1 and any(rest and len(splits) > 1 for rest, splits in splits_of.items()):
+        raise UserError(
+            f"{few(names)}: split and class in one name, or classes? If they are classes, set "
+            "source.splits: {}; if not, make folders of them: train/cat, test/cat, …"
+        )
 
 
 def _is_flat(top: str, items: list[Item]) -> bool:

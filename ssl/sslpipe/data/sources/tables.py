@@ -2,6 +2,7 @@
 
 import csv
 import io
+import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from pathlib import PurePosixPath
@@ -35,17 +36,25 @@ def labels_of(
     image = _column(header, settings.image, IMAGE_COLUMNS, "image", settings.table)
     label = _column(header, settings.label, LABEL_COLUMNS, "label", settings.table)
     split = _column(header, settings.split, SPLIT_COLUMNS, "split", settings.table)
+    whole = [line for line in lines if len(line) == len(header)]
+    if (
+        settings.split is None
+        and split is not None
+        and not all(split_name(x[split]) for x in whole)
+    ):
+        split = None  # a column of that name, but not of splits
     if image is None or label is None or image == label:
         raise _unclear(header, settings.table)
     found: dict[str, tuple[str, str]] = {}
     unknown = []
+    spelled: dict[str, list[str]] = {}
     known_as = _known_as(images)
     for number, line in enumerate(lines, start=2):
         if len(line) != len(header):
             raise UserError(
                 f"{settings.table}: line {number}: {len(line)} columns instead of {len(header)}"
             )
-        named = line[image].strip().replace("\\", "/").removeprefix("./")
+        named = _nfc(line[image].strip().replace("\\", "/").removeprefix("./"))
         matches = known_as.get(named, ())
         if len(matches) > 1:
             raise UserError(
@@ -55,6 +64,12 @@ def labels_of(
             unknown.append(named)
             continue
         values = _label(line[label], settings.table, number), _split(line, split, settings, number)
+        other = spelled.setdefault(values[0], line[label].split())
+        if other != line[label].split():
+            raise UserError(
+                f"{settings.table}: line {number}: labels {' '.join(other)!r} and {line[label]!r} "
+                "would be one class"
+            )
         if found.setdefault(matches[0], values) != values:
             raise UserError(
                 f"{settings.table}: {named} has two labels: {found[matches[0]][0]}, {values[0]}"
@@ -123,12 +138,16 @@ def _known_as(images: Collection[str]) -> Mapping[str, list[str]]:
     """What a line may call an image → the images so called."""
     known: dict[str, list[str]] = defaultdict(list)
     for image in images:
-        path = PurePosixPath(image)
+        path = PurePosixPath(_nfc(image))
         for start in range(len(path.parts)):
             end = "/".join(path.parts[start:])
             for name in {end, end[: -len(path.suffix)] if path.suffix else end}:
                 known[name].append(image)
     return known
+
+
+def _nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 def _label(text: str, table: str, number: int) -> str:
