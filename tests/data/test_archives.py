@@ -106,6 +106,10 @@ HOSTILE = {
     "half a tar": (tar_of(FILES)[:1500], "broken"),
     "half a tgz": (gzip.compress(os.urandom(1000) + tar_of(FILES))[:900], "broken"),
     "half a zip": (zip_of(FILES)[:-40], "broken"),
+    "names marked UTF-8 that are not": (
+        zip_of({"é": b""}).replace("é".encode(), b"\xe9x"),
+        "broken",
+    ),
     "a damaged zip": (zip_of(FILES).replace(zip_of(FILES)[40:50], bytes(10)), "broken"),
 }
 

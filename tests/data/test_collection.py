@@ -154,18 +154,9 @@ def test_unsafe_and_broken_tars_are_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def make_tar(path, names, mode="w"):
-    with tarfile.open(path, mode) as tar:
-        for number, name in enumerate(names):
-            info = tarfile.TarInfo(name)
-            info.size = len(picture(number))
-            tar.addfile(info, io.BytesIO(picture(number)))
-    return path
-
-
 def test_a_tar_that_ends_too_early_or_is_damaged_loses_nothing_in_silence(tmp_path):
     names = [f"{c}/{i}.png" for c in "ab" for i in range(5)]
-    whole = make_tar(tmp_path / "x.tar", names).read_bytes()
+    whole = make_tar(tmp_path / "x.tar", *names).read_bytes()
     assert len(look(tmp_path / "x.tar").images) == 10
     with tarfile.open(tmp_path / "x.tar") as tar:
         places = [info.offset for info in tar]
@@ -173,7 +164,7 @@ def test_a_tar_that_ends_too_early_or_is_damaged_loses_nothing_in_silence(tmp_pa
     damaged[places[6] : places[6] + 100] = b"\xff" * 100
     for content in (damaged, whole[: places[6]], whole[: places[6] + 200], whole + whole):
         (tmp_path / "y.tar").write_bytes(content)
-        with pytest.raises(UserError, match=r"broken after [ab]/\d\.png"):
+        with pytest.raises(UserError, match=r"not a readable tar \((bad header|more behind)"):
             look(tmp_path / "y.tar")
 
 
@@ -303,3 +294,127 @@ def test_every_file_is_somewhere(tmp_path_factory, names, packed):
     kept = [*found.images, *found.unreadable, *found.others, *found.tables]
     assert sorted(kept) == sorted(names - hidden)
     assert sum(found.others_in_words().values()) == len(found.others) + len(found.tables)
+
+
+def make_tar(path: Path, *members: str | tarfile.TarInfo, **how) -> Path:
+    """A picture for each name; a TarInfo is put in without content."""
+    with tarfile.open(path, "w", **how) as tar:
+        for number, member in enumerate(members):
+            if isinstance(member, tarfile.TarInfo):
+                tar.addfile(member)
+                continue
+            info = tarfile.TarInfo(member)
+            info.size = len(picture(number))
+            tar.addfile(info, io.BytesIO(picture(number)))
+    return path
+
+
+def contents(path: Path, **settings) -> dict[str, bytes]:
+    with opened(path, "x", Path(), **settings) as collection:
+        return {name: collection.read(name) for name in collection.images}
+
+
+def test_a_tar_damaged_in_the_middle_is_not_taken_for_a_shorter_one(tmp_path):
+    path = make_tar(tmp_path / "x.tar", *(f"a/{i}.png" for i in range(9)))
+    content = bytearray(path.read_bytes())
+    with tarfile.open(path) as tar:
+        content[tar.getmembers()[3].offset] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"not a readable tar.*bad header at byte"):
+        look(path)
+
+
+def test_a_size_below_zero_is_damage(tmp_path):
+    info = tarfile.TarInfo("a/1.png")
+    info.size = -512
+    (tmp_path / "x.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    with pytest.raises(UserError, match="not a readable tar"):
+        look(tmp_path / "x.tar")
+
+
+def test_second_names_of_a_file_in_a_tar_are_files(tmp_path):
+    second, lost = tarfile.TarInfo("b/2.png"), tarfile.TarInfo("b/3.png")
+    second.type = lost.type = tarfile.LNKTYPE
+    second.linkname, lost.linkname = "./a/1.png", "elsewhere"
+    path = make_tar(tmp_path / "x.tar", "a/1.png", second, lost)
+    assert contents(path) == {"a/1.png": picture(0), "b/2.png": picture(0)}
+    assert look(path).left_out == {"links, devices and the like (b/3.png)": 1}
+
+
+def test_of_files_that_are_twice_in_a_tar_the_last_counts(tmp_path):
+    path = make_tar(tmp_path / "x.tar", "a/1.png", "./a/1.png")
+    assert contents(path) == {"a/1.png": picture(1)}
+    assert look(path).left_out == {"earlier files of the same name": 1}
+
+
+def test_names_in_a_tar_of_another_code_page(tmp_path):
+    names = ["ソファ/1.png", "ソース/1.png"]
+    path = make_tar(tmp_path / "x.tar", *names, format=tarfile.GNU_FORMAT, encoding="cp932")
+    with pytest.raises(UserError, match=r"ソファ/1\.png in cp932.*source\.encoding"):
+        look(path)
+    assert sorted(look(path, encoding="cp932").images) == sorted(names)
+
+
+@pytest.mark.parametrize("encoding", ["cp932", "cp1252", "cp866"])
+def test_the_likeliest_code_page_is_named_first(tmp_path, encoding):
+    name = {"cp932": "ソファ", "cp1252": "Épagneul", "cp866": "кошка"}[encoding]
+    path = make_zip(tmp_path / "x.zip", [f"{name}/1.png".encode(encoding)])
+    with pytest.raises(
+        UserError, match=rf"one would be {name}/1\.png in {encoding}[,:].*: {encoding}$"
+    ):
+        look(path)
+
+
+@pytest.mark.parametrize("encoding", ["hex", "rot13", "utf-16", "cp037", "", "nosuch", "a\0"])
+def test_what_is_no_encoding_of_names_is_refused(encoding):
+    with pytest.raises(ValueError, match="no encoding"):
+        Folder(path="x", encoding=encoding)
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (picture(), "not a folder, zip or tar, but an image"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "but a Git LFS pointer.*git lfs pull"),
+    ],
+)
+def test_files_that_are_no_archives_are_named(tmp_path, content, words):
+    (tmp_path / "x.zip").write_bytes(content)
+    with pytest.raises(UserError, match=words):
+        look(tmp_path / "x.zip")
+
+
+def test_links_that_lead_nowhere_or_up_are_named(tmp_path):
+    top = put(tmp_path / "x/y", {"a/1.png": picture()})
+    put(tmp_path, {"beside/2.png": picture()})
+    (top / "gone.png").symlink_to("nowhere")
+    (top / "self").symlink_to("self")
+    (top / "up").symlink_to(tmp_path)
+    found = look(top)
+    assert list(found.images) == ["a/1.png"]
+    assert found.left_out == {
+        "links to nothing (gone.png, self)": 2,
+        "links that lead back (up)": 1,
+    }
+
+
+def test_folders_of_systems_in_archives_are_counted(tmp_path):
+    names = ["recycled/1.png", "a/@eaDir/1.png/T.png", "a/@eaDir/2.png", "__MACOSX/a/1.png"]
+    of_tar = make_tar(tmp_path / "x.tar", *names)
+    of_zip = make_zip(tmp_path / "x.zip", [name.encode() for name in names])
+    for path in (of_tar, of_zip):
+        assert list(look(path).images) == ["recycled/1.png"]
+        assert look(path).left_out == {"folders that systems make (a/@eaDir)": 1}
+
+
+def test_a_name_of_several_lines_does_not_make_several(tmp_path):
+    path = make_zip(tmp_path / "x.zip", [b"a\n/1.png"])
+    path.write_bytes(path.read_bytes().replace(b"IDAT", b"IDAX"))
+    with pytest.raises(UserError, match="broken at a") as caught:
+        contents(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_name_that_begins_with_nul_is_no_bug(tmp_path):
+    path = make_zip(tmp_path / "x.zip", [b"\0/1.png", b"a/1.png"])
+    assert "a/1.png" in look(path).images

@@ -42,6 +42,9 @@ BROKEN = (
     OSError,
     RuntimeError,  # zipfile: encrypted
     NotImplementedError,  # zipfile: exotic compression
+    ValueError,  # zipfile: names marked UTF-8 that are not; tarfile: numbers that are none
+    LookupError,  # zipfile: an entry without a name
+    struct.error,
 )
 
 Pick = Callable[[str], str | None]

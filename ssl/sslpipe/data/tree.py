@@ -8,8 +8,8 @@ from typing import NamedTuple
 from sslpipe.errors import UserError
 
 SYSTEM_FOLDERS = {
-    "@eadir", "#recycle", "#snapshot", "@tmp", "@recycle", "@recently-snapshot", "$recycle.bin", "recycler",
-    "recycled", "system volume information", "lost+found", "__macosx", "__pycache__", "found.000",
+    "@eadir", "#recycle", "#snapshot", "@tmp", "@recycle", "@recently-snapshot", "$recycle.bin",
+    "system volume information", "lost+found", "__macosx", "__pycache__", "found.000",
     "network trash folder", "temporary items",
 }  # fmt: skip
 """Folders that systems make, not users, in lower case: thumbnails and what was thrown away."""
@@ -31,7 +31,9 @@ def walk(top: Path, found: Found | None = None) -> Iterator[tuple[str, str]]:
     UserError for a folder that cannot be read.
     """
     found = found or Found([], [], [])
-    yield from _walk(os.fspath(top), "", (_identity(os.fspath(top)),), found)
+    real = Path(os.path.realpath(top))
+    above = tuple(_identity(os.fspath(folder)) for folder in (real, *real.parents))
+    yield from _walk(os.fspath(top), "", above, found)
 
 
 def is_left_out(part: str) -> bool:
@@ -48,7 +50,7 @@ def _walk(
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if not entry.is_dir():
+                if not _is_folder(entry):
                     yield prefix + entry.name, entry.path
                 elif is_left_out(entry.name):
                     found.system.append(prefix + entry.name)
@@ -62,6 +64,15 @@ def _walk(
             (found.loops if identity in above else found.links).append(prefix + entry.name)
         if identity not in above:
             yield from _walk(entry.path, f"{prefix}{entry.name}/", (*above, identity), found)
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except PermissionError:
+        raise
+    except OSError:  # a link in a circle
+        return False
 
 
 def _identity(folder: str) -> tuple[int, int]:

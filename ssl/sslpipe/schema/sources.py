@@ -80,9 +80,9 @@ class Elpv(Strict):
 
 def _encoding(value: str) -> str:
     try:
-        b"a".decode(value)
-        if "escape" in value:
-            raise LookupError
+        # As in every encoding that archives use; those of escapes make other characters of a backslash.
+        if b"a/1.jpg".decode(value) != "a/1.jpg" or "escape" in value:
+            raise ValueError
     except (LookupError, ValueError):
         raise ValueError("no encoding that Python knows, such as cp932 or gbk") from None
     return value

@@ -3,26 +3,24 @@
 import os
 import stat
 import tarfile
-import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
-from sslpipe.data.archives import COMPRESSIONS, decompressed
 from sslpipe.data.images import kind_of
-from sslpipe.data.sources.zip_names import names_of
+from sslpipe.data.sources.tars import is_tar, is_text, members, open_tar
+from sslpipe.data.sources.zip_names import names_of, unclear
 from sslpipe.data.suffixes import IMAGE_SUFFIXES, TABLE_SUFFIXES, UNREADABLE, suffix_of
-from sslpipe.data.tree import Found, is_left_out, walk
+from sslpipe.data.tree import SYSTEM_FOLDERS, Found, is_left_out, walk
 from sslpipe.errors import UserError, few
-from sslpipe.files import need_space
-from sslpipe.progress import say
 
 LARGEST_FILE = 256 * 2**20
 """Bytes of one encoded image; a longer one is no photograph, and would be held in memory."""
+SILENT = {"__macosx", "__pycache__"}
+"""Folders of systems that never hold an image of the user's."""
 START = 64
 """Bytes by which a content is known."""
 OTHER_ARCHIVES = (b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
@@ -83,16 +81,20 @@ def opened(path: Path, where: str, root: Path, encoding: str | None = None) -> I
             start = file.read(300)
         if start.startswith(OTHER_ARCHIVES):
             raise UserError("not a folder, zip or tar: unpack it, and give the folder")
-        if _is_tar(path, start):
-            with _open_tar(path) as tar:
-                yield _of_tar(tar)
+        kind = kind_of(start)
+        if is_tar(path, start):
+            with open_tar(path, encoding) as tar:
+                yield _of_tar(tar, encoding)
+        elif kind not in ("", "a zip", "an empty file"):
+            kind = "an image" if kind == "image" else kind
+            raise UserError(f"not a folder, zip or tar, but {kind}")
         else:
             with _open_zip(path, encoding) as file:
                 yield _of_zip(file, encoding)
     except UserError as error:
-        said = str(error)
+        said = " ".join(str(error).splitlines())  # names inside may hold anything
         prefix = f"source.path: {where}: "
-        raise (error if said.startswith(prefix) else UserError(prefix + said)) from None
+        raise UserError(said if said.startswith(prefix) else prefix + said) from None
     except OSError as error:  # a name of 300 characters, no permission, a disk that fails
         raise UserError(f"source.path: {where}: {error.strerror or error}") from None
 
@@ -107,6 +109,20 @@ def inside(name: str) -> str | None:
     if name.startswith("/") or ".." in parts or (parts and parts[0].endswith(":")):
         raise UserError(f"unsafe name {name!r} inside")
     return None if not parts or any(map(is_left_out, parts)) else "/".join(parts)
+
+
+def _systems_folder(name: str) -> set[str]:
+    """The folder that a system made and this file in an archive lies in, if it does."""
+    parts = name.replace("\\", "/").split("/")[:-1]
+    depth = next((depth for depth, part in enumerate(parts) if is_left_out(part)), None)
+    if depth is None or parts[depth].casefold() not in SYSTEM_FOLDERS - SILENT:
+        return set()
+    return {"/".join(parts[: depth + 1])}
+
+
+def _count(collection: Collection, words: str, names: list[str] | set[str]) -> None:
+    if names:
+        collection.left_out[f"{words} ({few(names)})"] += len(names)
 
 
 def _of_folder(top: Path) -> Collection:
@@ -125,11 +141,12 @@ def _of_folder(top: Path) -> Collection:
 
     collection = Collection(read)
     found = Found([], [], [])
+    broken = []
     for name, path in walk(top, found):
         try:
             about = os.stat(path)  # noqa: PTH116 of many files: a Path for each takes twice as long
         except OSError:
-            collection.left_out["links to nothing"] += 1
+            broken.append(name)
             continue
         if stat.S_ISREG(about.st_mode):
             collection.add(name, about.st_size, start(path))
@@ -138,9 +155,9 @@ def _of_folder(top: Path) -> Collection:
     for words, names in (
         ("folders that systems make", found.system),
         ("links that lead back", found.loops),
+        ("links to nothing", broken),
     ):
-        if names:
-            collection.left_out[f"{words} ({few(names)})"] += len(names)
+        _count(collection, words, names)
     if found.links:
         collection.notes.append(f"links to folders were followed: {few(found.links)}")
     return collection
@@ -173,17 +190,22 @@ def _of_zip(file: zipfile.ZipFile, encoding: str | None) -> Collection:
             raise UserError(f"broken at {name} ({error})") from None
 
     collection = Collection(read)
+    systems: set[str] = set()
+    links = []
     for name, entry in names_of(file, encoding):
+        systems |= _systems_folder(name)
         known_as = inside(name)
-        if known_as is None or entry.is_dir() or name.endswith(("/", "\\")):
+        if known_as is None or name.endswith(("/", "\\")):
             continue
         if stat.S_ISLNK(entry.external_attr >> 16):
-            collection.left_out["links"] += 1
+            links.append(known_as)
             continue
         if known_as in entries:
             raise UserError(f"{known_as} is inside twice")
         entries[known_as] = entry
         collection.add(known_as, entry.file_size, lambda entry=entry: _start_of(file, entry))
+    _count(collection, "folders that systems make", systems)
+    _count(collection, "links", links)
     return collection
 
 
@@ -195,60 +217,7 @@ def _start_of(file: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
         return b""
 
 
-def _is_tar(path: Path, start: bytes) -> bool:
-    if start[257:262] == b"ustar":
-        return True
-    if not start.startswith(tuple(COMPRESSIONS)):
-        return not start.startswith(b"PK") and len(start) > 262 and _is_old_tar(path)
-    return True
-
-
-def _is_old_tar(path: Path) -> bool:
-    """Of before 1988, without a mark."""
-    try:
-        with tarfile.open(path, "r:") as tar:
-            return tar.next() is not None
-    except (tarfile.TarError, OSError, ValueError):
-        return False
-
-
-@contextmanager
-def _open_tar(path: Path) -> Iterator[tarfile.TarFile]:
-    """A compressed one is unpacked into a file that vanishes: members are read in another order."""
-    with path.open("rb") as file:
-        packed = file.read(6).startswith(tuple(COMPRESSIONS))
-    with tempfile.TemporaryFile() if packed else path.open("rb") as file:
-        if packed:
-            say(f"{path}: unpacking it into a temporary file")
-            with decompressed(path) as content:
-                while block := content.read(2**20):
-                    need_space(Path(tempfile.gettempdir()), len(block), str(path))
-                    file.write(block)
-            file.seek(0)
-        try:
-            tar = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115
-        except (tarfile.TarError, ValueError) as error:
-            raise UserError(f"not a readable tar ({error})") from None
-        with tar:
-            yield tar
-
-
-def _require_end(source: BinaryIO, offset: int, last: str) -> None:
-    """tarfile takes a damaged or missing header for the end: there must be zeros, and nothing else.
-
-    Raises UserError.
-    """
-    source.seek(offset)
-    block = source.read(tarfile.BLOCKSIZE)
-    if len(block) == tarfile.BLOCKSIZE and not any(block):
-        while (block := source.read(2**20)) and not any(block):
-            pass
-        if not block:
-            return
-    raise UserError(f"broken after {last}: damaged, cut off, or more than one tar in one file")
-
-
-def _of_tar(tar: tarfile.TarFile) -> Collection:
+def _of_tar(tar: tarfile.TarFile, encoding: str | None) -> Collection:
     places: dict[str, tuple[int, int]] = {}
     source = tar.fileobj
 
@@ -261,22 +230,26 @@ def _of_tar(tar: tarfile.TarFile) -> Collection:
         return content
 
     collection = Collection(read)
-    sizes: dict[str, int] = {}
-    try:
-        for info in tar:
-            known_as = inside(info.name)
-            if known_as is None or info.isdir():
-                continue
-            if not info.isreg() or info.issparse():
-                collection.left_out["links, devices and the like"] += 1
-                continue
-            if known_as in places:
-                raise UserError(f"{known_as} is inside twice")
-            places[known_as] = info.offset_data, info.size
-            sizes[known_as] = info.size
-    except (tarfile.TarError, ValueError, EOFError) as error:
-        raise UserError(f"not a readable tar ({error})") from None
-    _require_end(source, tar.offset, last=next(reversed(places), "its start"))
-    for name, size in sizes.items():
+    systems: set[str] = set()
+    others = []
+    for info in members(tar):
+        if not is_text(info.name):
+            raise unclear(info.name.encode(encoding or "utf-8", "surrogateescape"), encoding)
+        systems |= _systems_folder(info.name)
+        known_as = inside(info.name)
+        if known_as is None or info.isdir():
+            continue
+        place = (info.offset_data, info.size)
+        if info.islnk():  # one more name of a file before it
+            place = places.get(inside(info.linkname) or "")
+        if place is None or info.issparse() or not (info.isreg() or info.islnk()):
+            others.append(known_as)
+            continue
+        if known_as in places:  # as for tar itself, the last one counts
+            collection.left_out["earlier files of the same name"] += 1
+        places[known_as] = place
+    _count(collection, "folders that systems make", systems)
+    _count(collection, "links, devices and the like", others)
+    for name, (_, size) in places.items():
         collection.add(name, size, lambda name=name: read(name)[:START])
     return collection

@@ -5,9 +5,11 @@ write the system's own code page instead, those of Linux and macOS UTF-8 without
 """
 
 import struct
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
+from itertools import pairwise
 
 from sslpipe.errors import UserError
 
@@ -30,7 +32,7 @@ def names_of(file: zipfile.ZipFile, encoding: str | None) -> Iterator[tuple[str,
         try:
             yield name if isinstance(name, str) else name.decode(encoding), entry
         except UnicodeDecodeError:
-            raise UserError(f"source.encoding: {encoding}: {name!r} is not in it") from None
+            raise unclear(name, encoding) from None
 
 
 def _raw(entry: zipfile.ZipInfo) -> str | bytes:
@@ -57,11 +59,33 @@ def _utf8_or_refuse(names: list[bytes]) -> str:
     odd = next((name for name in names if _decoded(name, "utf-8") is None), None)
     if odd is None:
         return "utf-8"
-    readings = [f"{text} in {e}" for e in GUESSES if (text := _decoded(odd, e)) is not None]
-    raise UserError(
+    raise unclear(odd, None)
+
+
+def unclear(name: bytes, encoding: str | None) -> UserError:
+    """That this name in a zip or tar cannot be read without, or with this, encoding."""
+    if encoding is not None:
+        return UserError(f"source.encoding: {encoding}: {name!r} is not in it")
+    texts = {e: text for e in GUESSES if (text := _decoded(name, e)) is not None}
+    likely = sorted(texts, key=lambda e: _odd(texts[e])) or list(GUESSES)
+    readings = [f"{texts[e]} in {e}" for e in likely if e in texts]
+    return UserError(
         f"its names are not marked as UTF-8; one would be {', '.join(readings[:5])}: say which with "
-        f"source.encoding, such as encoding: {GUESSES[0]}"
+        f"source.encoding, such as encoding: {likely[0]}"
     )
+
+
+def _odd(text: str) -> int:
+    """How many characters speak against a reading: symbols, half-width forms, and Latin letters that
+    touch those of other scripts."""
+    names = [unicodedata.name(c, "") if c.isalpha() else "" for c in text]
+    touching = sum(
+        one.startswith("LATIN") != other.startswith("LATIN")
+        for one, other in pairwise(names)
+        if one and other
+    )
+    half_width = sum(name.startswith("HALFWIDTH") for name in names)
+    return touching + half_width + sum(unicodedata.category(c)[0] in "SC" for c in text)
 
 
 def _decoded(name: bytes, encoding: str) -> str | None:
