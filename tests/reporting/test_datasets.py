@@ -290,3 +290,10 @@ def test_names_from_outside_cannot_break_the_page():
 def test_the_same_index_gives_the_same_bytes():
     images = list(labelled(classes=40, images=400))
     assert made(index_of(*images)) == made(index_of(*images))
+
+
+def test_numbers_of_classes_that_pictures_may_not_name():
+    index = index_of(*({"class_name": name} for name in ("a", "é", "猫", "`犬|")))
+    assert "pictures show a number: class 0 is `` `犬| ``, class 3 is `猫`." in made(index)
+    plain = index_of(*({"class_name": name} for name in ("a", "é")))
+    assert "pictures" not in made(plain)

@@ -37,6 +37,7 @@ rule describe:
             "stages/describe.py",
             "data/index.py",
             "reporting/datasets.py",
+            "reporting/letters.py",
             "reporting/markdown.py",
         ),
         "data/packed/{dataset}.csv",

@@ -6,8 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from sslpipe.data.index import Index
-from sslpipe.reporting.markdown import printable
-from sslpipe.reporting.pictures import cut, font, scaled
+from sslpipe.reporting.pictures import Letters, scaled
 
 MOST_CLASSES = 20
 IMAGES_PER_CLASS = 8
@@ -43,10 +42,9 @@ def _spread(values: np.ndarray, most: int) -> np.ndarray:
 
 def _sheet(images: np.ndarray, lines: Sequence[np.ndarray], labels: Sequence[str]) -> Image.Image:
     """lines: the rows of `images` in each line; labels: a text at the left of each, or none."""
-    letters = [font(FONT_SIZE, label) for label in labels]
-    texts = [cut(printable(a), b, LABEL) for a, b in zip(labels, letters, strict=True)]
-    lengths = [b.getlength(a) for a, b in zip(texts, letters, strict=True)]
-    indent = max((round(length) + 2 * GAP for length in lengths), default=0)
+    letters = Letters(FONT_SIZE, labels)
+    texts = [letters.cut(label, LABEL) for label in labels]
+    indent = max((round(letters.width(text)) + 2 * GAP for text in texts), default=0)
     side = scaled(images[0], TILE).width
     width = indent + (side + GAP) * max(map(len, lines)) - GAP
     height = (side + GAP) * len(lines) - GAP
@@ -58,5 +56,5 @@ def _sheet(images: np.ndarray, lines: Sequence[np.ndarray], labels: Sequence[str
             sheet.paste(scaled(images[row], TILE), (MARGIN + indent + j * (side + GAP), top))
         if texts:
             right = MARGIN + indent - 2 * GAP
-            pen.text((right, top + side // 2), texts[i], INK, letters[i], anchor="rm")
+            letters.write(pen, (right, top + side // 2), texts[i], INK, "rm")
     return sheet

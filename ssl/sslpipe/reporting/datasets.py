@@ -14,6 +14,7 @@ import numpy as np
 
 from sslpipe.data.index import Entry, Index
 from sslpipe.data.splits import SPLITS, UNLABELLED
+from sslpipe.reporting.letters import numbered
 from sslpipe.reporting.markdown import code, table
 from sslpipe.schema import Dataset
 
@@ -104,7 +105,7 @@ def page(
     if decided:
         parts += ["## How it was read", "\n".join(f"- {_literal(note)}" for note in decided)]
     if index.classes:
-        parts += ["## Classes", *_classes(index)]
+        parts += ["## Classes", *_classes(index), *numbered(index.classes)]
     parts += ["## Sizes before resizing", *_sizes(index, image_size)]
     parts += ["## Unreadable images", *_unreadable(index)]
     parts += ["## Equal images", *_equal(index)]

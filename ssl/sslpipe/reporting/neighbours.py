@@ -10,8 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from sslpipe.errors import UserError
-from sslpipe.reporting.markdown import printable
-from sslpipe.reporting.pictures import cut, font, scaled
+from sslpipe.reporting.pictures import Letters, scaled
 
 TILE = 64  # pixels, the longest side of an image in the picture; so are all that follow
 FRAME = 4
@@ -52,11 +51,9 @@ def draw(images: np.ndarray, classes: Sequence[str], encoders: Sequence[Strips])
     sheet = Image.new(
         "RGB", (left + step * (longest + 1) + GAP + MARGIN, height + 2 * MARGIN - BETWEEN), "white"
     )
-    pen, letters, top = ImageDraw.Draw(sheet), font(FONT_SIZE), MARGIN
+    pen, letters, top = ImageDraw.Draw(sheet), Letters(FONT_SIZE, classes), MARGIN
     for query in queries:
-        name = printable(classes[query["label"]])
-        of_class = font(FONT_SIZE, name)
-        text = cut(name, of_class, LABEL)
+        text = letters.cut(classes[query["label"]], LABEL)
         first = True
         for encoder, strips in zip(encoders, others, strict=True):
             strip = strips.get(query["row"])
@@ -64,12 +61,10 @@ def draw(images: np.ndarray, classes: Sequence[str], encoders: Sequence[Strips])
                 continue
             middle = top + FRAME + TILE // 2
             if first:
-                pen.text((MARGIN, middle), text, INK, of_class, anchor="lb")
+                letters.write(pen, (MARGIN, middle), text, INK, "lb")
                 sheet.paste(scaled(images[query["row"]], TILE), (left + FRAME, top + FRAME))
                 first = False
-            pen.text(
-                (MARGIN, middle + 2), cut(encoder.name, letters, LABEL), PALE, letters, anchor="lt"
-            )
+            letters.write(pen, (MARGIN, middle + 2), letters.cut(encoder.name, LABEL), PALE, "lt")
             for i, (row, label) in enumerate(
                 zip(strip["nearest"], strip["nearest_label"], strict=True), start=1
             ):
@@ -109,5 +104,5 @@ def _framed(
 
 def _words(text: str) -> Image.Image:
     sheet = Image.new("RGB", (2 * MARGIN + 460, 2 * MARGIN + 24), "white")
-    ImageDraw.Draw(sheet).text((MARGIN, MARGIN), text, INK, font(FONT_SIZE))
+    ImageDraw.Draw(sheet).text((MARGIN, MARGIN), text, INK, Letters(FONT_SIZE).own)
     return sheet

@@ -1,11 +1,13 @@
 """Pictures made of images: enlarging them, letters, and files of equal bytes."""
 
 import io
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import numpy as np
-from PIL import Image, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
-from sslpipe.reporting.letters import own_path, path_for
+from sslpipe.reporting.letters import OWN, fallbacks, lacking, letters
 
 
 def as_png(picture: Image.Image) -> bytes:
@@ -24,16 +26,49 @@ def scaled(pixels: np.ndarray, side: int) -> Image.Image:
     return image.resize((side, side), Image.Resampling.NEAREST)
 
 
-def font(size: int, text: str = "") -> ImageFont.FreeTypeFont:
-    """One that has the text's letters, if this machine has one; the basic layout is always there."""
-    path = path_for(text) or own_path()
-    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
+class Letters:
+    """Letters of one size, of matplotlib's own font, and of others for what it lacks of `texts`."""
 
+    def __init__(self, size: int, texts: Sequence[str] = ()) -> None:
+        basic = ImageFont.Layout.BASIC  # always there, and enough for this font
+        self.own = ImageFont.truetype(OWN.path, size, layout_engine=basic)
+        self.others: dict[str, ImageFont.FreeTypeFont] = {}
+        left = set(lacking("".join(texts)))
+        for font in fallbacks(texts):
+            loaded = ImageFont.truetype(font.path, size, index=font.face)
+            self.others |= dict.fromkeys(letters(font, left), loaded)
+            left -= self.others.keys()
 
-def cut(text: str, letters: ImageFont.FreeTypeFont, width: float) -> str:
-    """As much of it as is at most `width` pixels wide."""
-    if letters.getlength(text) <= width:
-        return text
-    while text and letters.getlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"
+    def width(self, text: str) -> float:
+        """In pixels."""
+        return sum(font.getlength(part) for font, part in self._parts(text))
+
+    def cut(self, text: str, width: float) -> str:
+        """As much of it as is at most `width` pixels wide."""
+        if self.width(text) <= width:
+            return text
+        while text and self.width(text + "…") > width:
+            text = text[:-1]
+        return text + "…"
+
+    def write(
+        self, pen: ImageDraw.ImageDraw, place: tuple[float, float], text: str, ink: str, anchor: str
+    ) -> None:
+        """anchor: Pillow's, of which letter of `place` is at."""
+        parts = list(self._parts(text))
+        if len(parts) == 1:
+            ((font, _),) = parts
+            pen.text(place, text, ink, font, anchor)
+            return
+        # All on the baseline that the own font's letters would have.
+        (x, y), tall = place, "Ág"
+        y += self.own.getbbox(tall, anchor=anchor)[1] - self.own.getbbox(tall, anchor="ls")[1]
+        x -= {"l": 0, "r": self.width(text)}[anchor[0]]
+        for font, part in parts:
+            pen.text((x, y), part, ink, font, "ls")
+            x += font.getlength(part)
+
+    def _parts(self, text: str) -> Iterator[tuple[ImageFont.FreeTypeFont, str]]:
+        """Stretches of the text with the font of each."""
+        for font, characters in groupby(text, lambda c: self.others.get(c, self.own)):
+            yield font, "".join(characters)

@@ -11,7 +11,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from sslpipe.arrays import read_arrays
-from sslpipe.reporting.figures.layout import cut, label_distances, panels, say_only
+from sslpipe.reporting.figures.layout import columns, cut, label_distances, panels, say_only
 from sslpipe.reporting.figures.style import look
 from sslpipe.reporting.letters import drawable
 from sslpipe.reporting.results import Results
@@ -20,7 +20,7 @@ from sslpipe.reporting.scored import Scored
 MOST = 25  # classes that are all shown
 SHOWN = 20  # of more
 WRITTEN = 12  # classes whose cells hold their number
-LABEL = 20  # characters
+LABEL = 20  # columns
 SIDE = 4.6  # inches
 BAR = 0.15
 TICKS = (0, 1, 5, 10, 20, 40, 60, 80, 100)  # of a scale that shows small shares apart
@@ -31,7 +31,7 @@ def confusion_figure(scored: Scored) -> Figure:
     of a class's test images (row) that the probe takes for a class (column)."""
     names = scored.datasets
     shown = {name: _shown(scored, name) for name in names}
-    lengths = [len(label) for _, _, labels in shown.values() for label in labels]
+    lengths = [columns(label) for _, _, labels in shown.values() for label in labels]
     longest = min(max(lengths, default=0), LABEL)
     with look():
         figure, (row,) = panels(1, len(names), size=(SIDE, SIDE), gap=(0.7 + 0.075 * longest, 0))
@@ -114,7 +114,7 @@ def _draw(panel: Axes, shares: np.ndarray, labels: Sequence[str]) -> QuadMesh:
     words = [cut(label, LABEL) for label in labels]
     panel.set_xticks(places, words, rotation=90, fontsize=size)
     panel.set_yticks(places, words, fontsize=size)
-    room = 0.2 + size / 72 * 0.68 * max(map(len, words))  # inches, of the longest word
+    room = 0.2 + size / 72 * 0.68 * max(map(columns, words))  # inches, of the longest word
     label_distances(panel, room, room, (SIDE, SIDE))
     panel.set(xlabel="answered", ylabel="true class")
     panel.grid(False)

@@ -17,7 +17,7 @@ from sslpipe.reporting.letters import drawable
 from sslpipe.reporting.scored import Scored
 
 NAMED = 20  # classes
-LABEL = 24  # characters
+LABEL = 24  # columns
 DOT = 4.0  # points
 SIZE = (4.0, 4.0)
 

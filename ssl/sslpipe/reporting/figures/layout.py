@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -126,5 +127,15 @@ def wrapped(label: str) -> str:
     return "\n".join(textwrap.wrap(label.replace("_", "_ "), LEGEND_LINE)).replace("_ ", "_")
 
 
-def cut(label: str, characters: int) -> str:
-    return label if len(label) <= characters else f"{label[: characters - 1]}…"
+def cut(label: str, most: int) -> str:
+    """As much of it as is at most so many `columns` wide."""
+    if columns(label) <= most:
+        return label
+    while columns(label) >= most:
+        label = label[:-1]
+    return f"{label}…"
+
+
+def columns(text: str) -> int:
+    """Its width as on a terminal: a character of East Asia takes two columns."""
+    return sum(1 + (unicodedata.east_asian_width(character) in "WF") for character in text)

@@ -49,7 +49,7 @@ MARGIN = 0.1  # inches around all that is drawn
 BASELINE = {"color": GREY, "linewidth": 1.4}
 
 
-FAMILIES: ContextVar[Sequence[str]] = ContextVar("families", default=(OWN,))
+FAMILIES: ContextVar[Sequence[str]] = ContextVar("families", default=(OWN.family,))
 
 
 @contextmanager
