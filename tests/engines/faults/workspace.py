@@ -147,7 +147,9 @@ class Workspace:
         )  # fmt: skip
         (line,) = [li for li in done.stdout.splitlines() if li.startswith("RESULT")]
         listed = json.loads(line.removeprefix("RESULT"))
-        return [Stage(s["name"], s["command"], tuple(s["outs"]), tuple(s["deps"])) for s in listed]
+        # DVC's own stage writes links and settings, of which Snakemake has no rule.
+        own = [s for s in listed if s["name"] != "sources"]
+        return [Stage(s["name"], s["command"], tuple(s["outs"]), tuple(s["deps"])) for s in own]
 
 
 def sealed(path: Path) -> bool:
