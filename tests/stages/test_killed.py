@@ -75,7 +75,10 @@ def test_a_download_that_is_killed_leaves_nothing_that_stays(tmp_path, images, u
     if number == signal.SIGTERM:
         assert list(folder.glob("data/raw/.*")) == []
     assert start(folder, "download").wait(timeout=120) == 0
-    assert [path.name for path in (folder / "data/raw").iterdir()] == ["mine.json", "mine.tar"]
+    assert sorted(path.name for path in (folder / "data/raw").iterdir()) == [
+        "mine.json",
+        "mine.tar",
+    ]
     assert (folder / FILES[0]).read_bytes() == undisturbed[0]
 
 
