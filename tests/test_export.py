@@ -155,11 +155,17 @@ def test_only_the_small_stem_needs_its_two_lines(project, tmp_path):
         timm.create_model(f"local-dir:{tmp_path / 'small'}", pretrained=True, num_classes=0)
 
 
-def test_sets_that_were_cropped_are_cropped(tmp_path, cwd):
+@pytest.mark.parametrize(("recorded", "today"), [(None, "crop"), ("crop", "squash")])
+def test_sets_that_were_cropped_are_cropped(recorded, today, tmp_path, cwd):
+    """As the training's report has it, whatever params.yaml says by now."""
     params = content({"moco": {"method": "moco"}})
     for dataset in params["datasets"].values():
-        dataset["resize"] = "crop"
+        dataset["resize"] = today
     checked, layout = write_reports(tmp_path, params, images=60)
+    if recorded:
+        report = read(layout.pretrain_report("moco"))
+        report["inputs"]["resize"] = {"zoo": recorded}
+        rewrite(layout.pretrain_report("moco"), report)
     encoder = build_backbone("resnet18")
     save_encoder(layout.encoder("moco"), encoder, resolve(checked, "moco"))
     export.run(checked, layout, "moco")

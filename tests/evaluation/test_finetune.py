@@ -389,14 +389,25 @@ def test_what_the_stage_refuses_is_one_line(run, dataset, said, project):
     assert said in line
 
 
-def test_images_of_another_side_are_refused(project):
-    params = project.params
-    run = resolve(params.model_copy(update={"image_size": 99}), "random_resnet18")
+@pytest.mark.parametrize(
+    ("image_size", "command"),
+    [
+        (16, "sslpipe pretrain random_resnet18"),
+        (99, "sslpipe subset digits"),
+        (7, "sslpipe subset digits and sslpipe pretrain random_resnet18"),
+    ],
+)
+def test_images_of_another_side_are_refused(image_size, command, project):
+    """Whichever is not as params.yaml has it now is to be made again."""
+    run = resolve(project.params.model_copy(update={"image_size": 99}), "random_resnet18")
     save_encoder(
         project.layout.encoder("random_resnet18"), build_backbone("resnet18", stem="small"), run
     )
+    params = project.params.model_copy(update={"image_size": image_size})
     for some in (stage, embed):
-        with pytest.raises(
-            UserError, match=r"trained on images of 99 px, but digits is packed with \d+ px"
-        ):
+        with pytest.raises(UserError) as caught:
             some.run(params, project.layout, "random_resnet18", "digits")
+        assert str(caught.value) == (
+            "random_resnet18: trained on images of 99 px, but digits is packed with 16 px; "
+            f"run snakemake or dvc repro, or: {command}"
+        )

@@ -8,8 +8,9 @@ import pytest
 from packed_sets import write_packed
 from sslpipe.data.index import Entry
 from sslpipe.errors import UserError
-from sslpipe.files import sha256, write_sealed
+from sslpipe.files import read_sealed, sha256, write_sealed
 from sslpipe.layout import Layout
+from sslpipe.networks.encoder_file import load_encoder
 from sslpipe.params import load
 from sslpipe.stages import pretrain
 
@@ -68,3 +69,34 @@ def test_the_corpus_tells_which_rows_of_a_watched_set_are_no_examples(layout):
     )
     with pytest.raises(UserError, match=r"made of another .*digits\.csv; run: sslpipe corpus base"):
         pretrain.run(params, layout, "raw_pixels")
+
+
+def train(layout, run, *, watched, **changed):
+    """On a corpus of the set."""
+    member = {"dataset": "digits", "rows": [0, 30], "excluded": [], "images": 30}
+    member["index_sha256"] = sha256(layout.packed_index("digits"))
+    write_sealed(layout.corpus("base"), {"members": [member], "watched": []})
+    online = PARAMS.pretrain.online.model_copy(update={"datasets": watched})
+    changed["pretrain"] = PARAMS.pretrain.model_copy(update={"online": online})
+    pretrain.run(PARAMS.model_copy(update=changed), layout, run)
+
+
+@pytest.mark.parametrize(("run", "watched"), [("raw_pixels", ["digits"]), ("moco_resnet18", [])])
+def test_images_of_another_side_than_params_are_not_trained_on(run, watched, layout):
+    """And nothing is left that `sslpipe clean` would have to remove."""
+    with pytest.raises(UserError) as caught:
+        train(layout, run, watched=watched, image_size=48)
+    assert str(caught.value) == (
+        "digits: packed with 32 px, but image_size is 48; run snakemake or dvc repro, or: "
+        "sslpipe subset digits and sslpipe corpus base"
+    )
+    assert not layout.encoder(run).exists()
+    assert layout.states() == []
+
+
+def test_an_encoder_and_its_report_tell_the_images_that_it_was_made_for(layout):
+    cropped = PARAMS.datasets["digits"].model_copy(update={"resize": "crop"})
+    train(layout, "raw_pixels", watched=[], datasets=PARAMS.datasets | {"digits": cropped})
+    assert load_encoder(layout.encoder("raw_pixels")).image_size == 32
+    report = read_sealed(layout.pretrain_report("raw_pixels"))
+    assert report["inputs"]["resize"] == {"digits": "crop"}

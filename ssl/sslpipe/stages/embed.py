@@ -31,10 +31,10 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
         torch.set_num_threads(resolved.pretrain.threads)
     images, index = open_packed(layout, dataset)
     index = without_copies(layout, dataset, index)
+    encoder = load_encoder(path)
+    require_size(name, encoder, dataset, images, params.image_size)
     with lease(threads=torch.get_num_threads()) as devices:
         device = device_of(devices)
-        encoder = load_encoder(path)
-        require_size(name, encoder, dataset, images)
         encoder = encoder.to(device, memory_format=torch.channels_last)
         features = extract(
             encoder, images[index.scored], device=device, what=f"{name}: embed {dataset}"

@@ -41,6 +41,8 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
         torch.set_num_threads(settings.threads)
     images, index = open_packed(layout, dataset)
     index = without_copies(layout, dataset, index)
+    encoder = load_encoder(path)
+    require_size(name, encoder, dataset, images, params.image_size)
     with (
         lease(threads=torch.get_num_threads()) as devices,
         arithmetic(deterministic=settings.deterministic),
@@ -50,8 +52,6 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
         what = f"{name}: finetune {dataset}"
         train = index.all_labels[index.examples()]
         say(f"{what}: {len(train)} images, {device_name(device)}")
-        encoder = load_encoder(path)
-        require_size(name, encoder, dataset, images)
         done = finetune(
             encoder,
             images,

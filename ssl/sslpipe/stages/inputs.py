@@ -30,10 +30,15 @@ def without_copies(layout: Layout, dataset: str, index: Index) -> Index:
     return replace(index, left_out=tuple(decided["left_out"]))
 
 
-def require_size(run: str, encoder: nn.Module, dataset: str, images: np.ndarray) -> None:
-    """Raises UserError for packed images, (N, S, S, 3), of another side than those it was trained on."""
+def require_size(
+    run: str, encoder: nn.Module, dataset: str, images: np.ndarray, wanted: int
+) -> None:
+    """Raises UserError for packed images, (N, S, S, 3), of another side than those it was trained on,
+    naming the command for whichever is not of `wanted` pixels, params.yaml's `image_size`."""
     if (side := images.shape[1]) != encoder.image_size:
+        makers = {f"sslpipe subset {dataset}": side, f"sslpipe pretrain {run}": encoder.image_size}
+        again = " and ".join(maker for maker, made in makers.items() if made != wanted)
         raise UserError(
             f"{run}: trained on images of {encoder.image_size} px, but {dataset} is packed with {side} px; "
-            f"run snakemake or dvc repro, or: sslpipe pretrain {run}"
+            f"run snakemake or dvc repro, or: {again}"
         )

@@ -55,6 +55,8 @@ def run(params: Params, layout: Layout, name: str) -> None:
         watch(layout, name, resolved.pretrain.online.bank, left_out.get(name, ()))
         for name in resolved.pretrain.online.datasets
     ]
+    for data in watched:
+        check_side(data.val_images, resolved.image_size, data.name, resolved.corpus)
     rank = int(os.environ["RANK"]) if launched() else 0
     if not resolved.trained:
         if rank > 0:  # there is nothing to share
@@ -97,17 +99,12 @@ def pretrain(
     started = now()
     content = corpus.read_bytes()
     identity, made_of = fingerprint(run, content), parts_of(run, content)
+    images = corpus_images(layout, corpus, run.image_size, check=lead)  # may refuse: no state yet
     with RunState(layout.state(run.name), identity, made_of=made_of, lead=lead) as state:
         autocast = autocast_dtype(run.pretrain.precision, device)
         if lead:
             for line in (*abandoned(layout, run.name, identity, made_of), *slow(device, autocast)):
                 say(f"{run.name}: {line}")
-        images = corpus_images(layout, corpus, check=lead)
-        if images.shape[1] != run.image_size:
-            raise UserError(
-                f"{corpus}: its images were packed with {images.shape[1]} px, image_size is "
-                f"{run.image_size}: run sslpipe subset and sslpipe corpus again"
-            )
         many = f"{ranks()} × " if ranks() > 1 else ""
         precision = NAMES[autocast]
         say(f"{run.name}: {len(images)} images, {many}{device_name(device)}, {precision}")
@@ -132,16 +129,28 @@ def abandoned(layout: Layout, run: str, identity: str, made_of: Parts) -> Iterat
             )
 
 
-def corpus_images(layout: Layout, corpus: Path, *, check: bool) -> CorpusImages:
+def corpus_images(layout: Layout, corpus: Path, image_size: int, *, check: bool) -> CorpusImages:
     """The corpus, uint8 (N, S, S, 3), mapped from its packed sets.
 
-    Raises UserError when these are not the sets that the corpus was made of."""
+    Raises UserError when these are not the sets that the corpus was made of, or of another side."""
     content = read_sealed(corpus, f"sslpipe corpus {corpus.stem}")
     for member in content["members"]:
         check_index(layout, corpus, member)
-    return CorpusImages(
-        [(open_packed(layout, name, check=check)[0], rows) for name, rows in corpus_rows(content)]
-    )
+    parts = []
+    for name, rows in corpus_rows(content):
+        images, _ = open_packed(layout, name, check=check)
+        check_side(images, image_size, name, corpus.stem)
+        parts.append((images, rows))
+    return CorpusImages(parts)
+
+
+def check_side(images: np.ndarray, image_size: int, dataset: str, corpus: str) -> None:
+    """Raises UserError for a set's packed images, (N, S, S, 3), of another side than params.yaml has."""
+    if (side := images.shape[1]) != image_size:
+        raise UserError(
+            f"{dataset}: packed with {side} px, but image_size is {image_size}; run snakemake or dvc "
+            f"repro, or: sslpipe subset {dataset} and sslpipe corpus {corpus}"
+        )
 
 
 def check_index(layout: Layout, corpus: Path, part: Mapping[str, Any]) -> None:
