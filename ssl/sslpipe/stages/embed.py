@@ -10,9 +10,12 @@ from sslpipe.arrays import write_arrays
 from sslpipe.data.index import open_packed
 from sslpipe.data.splits import SPLITS
 from sslpipe.evaluation.features import MOST_PAIRED, UNUSED, evenly, extract, two_views
+from sslpipe.files import read_sealed
 from sslpipe.layout import Layout
 from sslpipe.networks.encoder_file import load_encoder
 from sslpipe.params import Params, resolve
+from sslpipe.progress import say
+from sslpipe.stages import find
 from sslpipe.stages.inputs import require, require_size, without_copies
 from sslpipe.training.devices import lease
 from sslpipe.training.precision import device_of
@@ -25,7 +28,7 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
     Features are computed in fp32 whatever the training's precision, so that every run is judged
     by the same arithmetic.
     """
-    resolved = resolve(params, name)
+    resolved, resize = resolve(params, name), find(params.datasets, dataset, "data set").resize
     path = require(layout.encoder(name), f"sslpipe pretrain {name}")
     if resolved.pretrain.threads:
         torch.set_num_threads(resolved.pretrain.threads)
@@ -33,6 +36,9 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
     index = without_copies(layout, dataset, index)
     encoder = load_encoder(path)
     require_size(name, encoder, dataset, images, params.image_size)
+    trained_on = trained_resizes(layout, name)
+    if trained_on and resize not in trained_on:  # perhaps on purpose
+        say(f"{name}: trained with resize: {' and '.join(trained_on)}, {dataset} has {resize}")
     with lease(threads=torch.get_num_threads()) as devices:
         device = device_of(devices)
         encoder = encoder.to(device, memory_format=torch.channels_last)
@@ -52,3 +58,11 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
         "classes": np.array(index.classes, dtype=np.str_),
     }
     write_arrays(layout.embedding(name, dataset), arrays)
+
+
+def trained_resizes(layout: Layout, name: str) -> list[str]:
+    """Each `resize` of the sets that a run was trained on, as its report has it; none where there is
+    no report, none in it, or no training."""
+    path = layout.pretrain_report(name)
+    made = read_sealed(path, f"sslpipe pretrain {name}") if path.exists() else {"trained": False}
+    return sorted(set(made["inputs"].get("resize", {}).values())) if made["trained"] else []
