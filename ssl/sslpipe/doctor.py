@@ -195,12 +195,11 @@ def left(params: Params, layout: Layout) -> Iterator[Finding]:
     for path in leftovers.abandoned(layout):
         yield Finding(f"{path}: of a process that was killed", "sslpipe clean")
     useless = leftovers.outdated(params, layout)
-    if useless:
-        size = in_words(sum(map(leftovers.size, useless)))
-        yield Finding(
-            f"{len(useless)} states of trainings that start anew ({next(iter(useless.values()))}), {size}",
-            "sslpipe clean",
-        )
+    for words in dict.fromkeys(useless.values()):
+        folders = [folder for folder in useless if useless[folder] == words]
+        size = in_words(sum(map(leftovers.size, folders)))
+        runs = few({folder.parent.name for folder in folders})
+        yield Finding(f"interrupted training of {runs}, {size}: {words}", "sslpipe clean")
     results, names = leftovers.of_other_params(params, layout)
     if results:
         whose = ", ".join(f"{kind} {few(some)}" for kind, some in names.items())
@@ -209,9 +208,8 @@ def left(params: Params, layout: Layout) -> Iterator[Finding]:
         )
     for state in leftovers.resumable(layout):
         if state.folder not in useless:
-            reason = leftovers.given_up(params, layout, state.folder)
-            then = f"it stays: {reason}" if reason else "it will go on there"
-            yield Finding(f"{state.run}: interrupted after step {state.step}; {then}")
+            words = leftovers.outlook(params, layout, state.folder).words
+            yield Finding(f"{state.run}: interrupted after step {state.step}: {words}")
 
 
 def files(params: Params, layout: Layout, *, data: bool) -> Iterator[Finding]:

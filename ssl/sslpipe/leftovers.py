@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from sslpipe.files import read_json
 from sslpipe.jobs import is_held
@@ -30,6 +31,15 @@ class Resumable:
     @property
     def fingerprint(self) -> str:
         return self.folder.name
+
+
+class Outlook(NamedTuple):
+    """What becomes of a state when its run is trained, in the words that all commands say.
+
+    useless: the run starts anew whatever lies there."""
+
+    words: str
+    useless: bool = False
 
 
 def resumable(layout: Layout) -> list[Resumable]:
@@ -77,27 +87,27 @@ def states(layout: Layout) -> list[Path]:
 
 
 def outdated(params: Params, layout: Layout) -> dict[Path, str]:
-    """States of runs that would not go on from them, and why. Not of runs that params.yaml does not have:
-    it may be another experiment's for now, and the folder another project's too."""
-    found = [folder for folder in states(layout) if folder.parent.name in params.runs]
-    reasons = {folder: given_up(params, layout, folder) for folder in found}
-    return {folder: reason for folder, reason in reasons.items() if reason}
+    """States that are of no use any more, and the words of their outlook."""
+    outlooks = {folder: outlook(params, layout, folder) for folder in states(layout)}
+    return {folder: words for folder, (words, useless) in outlooks.items() if useless}
 
 
-def given_up(params: Params, layout: Layout, folder: Path) -> str | None:
-    """Why a state's run, as params.yaml has it now, would not go on from it; None where it would, or where
-    it cannot be told, as its corpus is missing."""
+def outlook(params: Params | None, layout: Layout, folder: Path) -> Outlook:
+    """params: None where the file has mistakes. A run that it does not have may be another experiment's
+    for now, and the folder another project's too."""
     run = folder.parent.name
+    if params is None:
+        return Outlook("cannot be told: params.yaml has mistakes")
     if run not in params.runs:
-        return "params.yaml has no run of this name"
+        return Outlook("stays: params.yaml has no run of this name")
     resolved = resolve(params, run)
     corpus = layout.corpus(resolved.corpus)
     if not corpus.exists():
-        return None
+        return Outlook(f"cannot be told: {corpus} is missing")
     content = corpus.read_bytes()
     if fingerprint(resolved, content) == folder.name:
-        return None
-    return changed(folder, parts_of(resolved, content))
+        return Outlook("goes on from here")
+    return Outlook(f"starts anew: {changed(folder, parts_of(resolved, content))}", useless=True)
 
 
 def changed(folder: Path, now: Parts) -> str:

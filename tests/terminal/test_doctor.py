@@ -288,7 +288,7 @@ def test_clean_keeps_what_a_training_would_go_on_with(everything, project, print
     status = "\n".join(printed(lambda console: print_status(layout, console, params), width=200))
     assert status.count("goes on from here") == 1
     assert "starts anew: its settings, corpus or code changed since" in status
-    assert "starts anew: params.yaml has no run of this name" in status
+    assert "stays: params.yaml has no run of this name" in status
     assert run(dry=False)[-1].startswith(f"{number} removed")
     assert not old.exists()
     assert kept.exists() == unfinished.exists() == foreign.exists() == (not everything)
@@ -296,20 +296,55 @@ def test_clean_keeps_what_a_training_would_go_on_with(everything, project, print
 
 def test_one_judgement_names_what_changed(project, printed):
     params, layout = project
+
+    def said_by_all(words):
+        """status, doctor and, of what it would remove, clean."""
+        yield printed(lambda console: print_status(layout, console, params), width=200)
+        yield [finding.what for finding in doctor.left(params, layout)]
+        if "starts anew" in words:
+            yield printed(
+                lambda console: clean(params, layout, everything=False, dry=True, console=console),
+                width=200,
+            )
+
     write_sealed(layout.corpus("base"), {"members": []})
     resolved, content = resolve(params, "moco"), layout.corpus("base").read_bytes()
     now = parts_of(resolved, content)
     folder = state_of(layout, "moco", "0" * 16)
     for part in now._fields:
         write_json(folder / MADE_OF, now._replace(**{part: "before"})._asdict())
-        words = f"its {part} changed since"
-        assert leftovers.given_up(params, layout, folder) == words
-        assert leftovers.outdated(params, layout) == {folder: words}
-        assert words in "\n".join(printed(lambda c: print_status(layout, c, params), width=200))
+        words = f"starts anew: its {part} changed since"
+        assert leftovers.outlook(params, layout, folder) == (words, True)
+        for lines in said_by_all(words):
+            assert sum(words in line for line in lines) == 1
+        words = words.removeprefix("starts anew: ")
         (line,) = abandoned(layout, "moco", fingerprint(resolved, content), now)
         assert line.startswith(f"an interrupted training, after step 10, is given up: {words}")
     layout.corpus("base").unlink()
-    assert leftovers.given_up(params, layout, folder) is None
+    words = f"cannot be told: {layout.corpus('base')} is missing"
+    assert leftovers.outdated(params, layout) == {}
+    for lines in said_by_all(words):
+        assert sum(words in line for line in lines) == 1
+    (line,) = (
+        line
+        for line in printed(lambda console: print_status(layout, console), width=200)
+        if "moco" in line
+    )
+    assert "cannot be told: params.yaml has mistakes" in line
+
+
+def test_doctor_names_each_reason(project):
+    params, layout = project
+    write_sealed(layout.corpus("base"), {"members": []})
+    now = parts_of(resolve(params, "moco"), layout.corpus("base").read_bytes())
+    for digit, part in zip("01", ("settings", "code"), strict=True):
+        made_of = now._replace(**{part: "before"})._asdict()
+        write_json(state_of(layout, "moco", digit * 16) / MADE_OF, made_of)
+    found = list(doctor.left(params, layout))
+    for part in ("settings", "code"):
+        (finding,) = (some for some in found if f"its {part} changed since" in some.what)
+        assert finding.what.startswith("interrupted training of moco, 0.0 MB: starts anew")
+        assert finding.fix == "sslpipe clean"
 
 
 def test_the_commands_exit_codes(project):

@@ -19,8 +19,8 @@ def clean(
     console = console or stdout()
     found = dict.fromkeys(leftovers.abandoned(layout), "written by a process that was killed")
     found |= {
-        folder: f"of a training that starts anew: {reason}"
-        for folder, reason in leftovers.outdated(params, layout).items()
+        folder: f"an interrupted training's, which {words}"
+        for folder, words in leftovers.outdated(params, layout).items()
     }
     if everything:
         found |= dict.fromkeys(leftovers.unfinished(layout), "unfinished; made again if need be")

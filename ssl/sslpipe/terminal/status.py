@@ -9,7 +9,7 @@ from rich.text import Text
 
 from sslpipe.jobs import Job, running_jobs
 from sslpipe.layout import Layout
-from sslpipe.leftovers import Resumable, given_up, resumable
+from sslpipe.leftovers import Resumable, outlook, resumable
 from sslpipe.params import Params
 from sslpipe.reporting.leaderboard_text import DASH, duration
 from sslpipe.terminal.console import FAINT, WARNING, Column, print_table, print_title, stdout
@@ -52,23 +52,18 @@ def print_status(
     interrupted = [state for state in resumable(layout) if state.run not in busy]
     if interrupted:
         print_title(console, "Interrupted trainings", "")
-        _print_interrupted(console, [(each, _next(params, layout, each)) for each in interrupted])
+        outlooks = [outlook(params, layout, state.folder).words for state in interrupted]
+        _print_interrupted(console, interrupted, outlooks)
 
 
-def _next(params: Params | None, layout: Layout, state: Resumable) -> str:
-    reason = given_up(params, layout, state.folder) if params else "params.yaml has mistakes"
-    return f"starts anew: {reason}" if reason else "goes on from here"
-
-
-def _print_interrupted(console: Console, interrupted: list[tuple[Resumable, str]]) -> None:
-    states = [state for state, _ in interrupted]
+def _print_interrupted(console: Console, states: list[Resumable], outlooks: list[str]) -> None:
     print_table(
         console,
         [
             Column("run", [state.run for state in states]),
             Column("step", [f"{state.step:,}" for state in states], right=True),
             Column("saved", [f"{duration(state.age)} ago" for state in states], right=True),
-            Column("when it runs again", [what for _, what in interrupted]),
+            Column("when it runs again", outlooks),
             Column("folder", [Text(str(state.folder), style=FAINT) for state in states], dropped=1),
         ],
     )
