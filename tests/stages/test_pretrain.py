@@ -1,5 +1,6 @@
 """sslpipe pretrain: what is watched while training, and that it is the corpus's."""
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from packed_sets import write_packed
 from sslpipe.data.index import Entry
-from sslpipe.errors import UserError
+from sslpipe.errors import Interrupted, UserError
 from sslpipe.files import read_sealed, sha256, write_sealed
 from sslpipe.layout import Layout
 from sslpipe.networks.encoder_file import load_encoder
@@ -71,13 +72,14 @@ def test_the_corpus_tells_which_rows_of_a_watched_set_are_no_examples(layout):
         pretrain.run(params, layout, "raw_pixels")
 
 
-def train(layout, run, *, watched, **changed):
+def train(layout, run, *, watched=(), settings=None, **changed):
     """On a corpus of the set."""
     member = {"dataset": "digits", "rows": [0, 30], "excluded": [], "images": 30}
     member["index_sha256"] = sha256(layout.packed_index("digits"))
     write_sealed(layout.corpus("base"), {"members": [member], "watched": []})
-    online = PARAMS.pretrain.online.model_copy(update={"datasets": watched})
-    changed["pretrain"] = PARAMS.pretrain.model_copy(update={"online": online})
+    online = PARAMS.pretrain.online.model_copy(update={"datasets": list(watched)})
+    updated = {"online": online} | (settings or {})
+    changed["pretrain"] = PARAMS.pretrain.model_copy(update=updated)
     pretrain.run(PARAMS.model_copy(update=changed), layout, run)
 
 
@@ -96,7 +98,30 @@ def test_images_of_another_side_than_params_are_not_trained_on(run, watched, lay
 
 def test_an_encoder_and_its_report_tell_the_images_that_it_was_made_for(layout):
     cropped = PARAMS.datasets["digits"].model_copy(update={"resize": "crop"})
-    train(layout, "raw_pixels", watched=[], datasets=PARAMS.datasets | {"digits": cropped})
+    train(layout, "raw_pixels", datasets=PARAMS.datasets | {"digits": cropped})
     assert load_encoder(layout.encoder("raw_pixels")).image_size == 32
     report = read_sealed(layout.pretrain_report("raw_pixels"))
     assert report["inputs"]["resize"] == {"digits": "crop"}
+
+
+def test_what_is_given_up_and_what_is_slow_is_said_before_the_training(layout, monkeypatch, capsys):
+    def interrupted(run, images, watched, state, **_):
+        said.append(capsys.readouterr().err)
+        state.save({"step": 3})
+        raise Interrupted(signal.SIGINT)
+
+    said = []
+    monkeypatch.setenv("SSLPIPE_DEVICES", "")
+    monkeypatch.setattr(pretrain, "peak_flops", lambda device, dtype: 1.0)
+    monkeypatch.setattr(pretrain, "train", interrupted)
+    for settings in ({"precision": "fp32"}, {"precision": "fp32"}, {"precision": "fp16"}):
+        with pytest.raises(Interrupted):
+            train(layout, "moco_resnet18", settings=settings)
+    first, resumed, changed = said
+    for text in (first, resumed):
+        assert "given up" not in text and "warning" not in text
+    assert (
+        "moco_resnet18: an interrupted training, after step 3, is given up: its settings changed since; "
+        "it stays until: sslpipe clean\n" in changed
+    )
+    assert "moco_resnet18: warning: precision fp16 is several times slower than fp32" in changed

@@ -336,14 +336,15 @@ def test_one_judgement_names_what_changed(project, printed):
 def test_doctor_names_each_reason(project):
     params, layout = project
     write_sealed(layout.corpus("base"), {"members": []})
-    now = parts_of(resolve(params, "moco"), layout.corpus("base").read_bytes())
-    for digit, part in zip("01", ("settings", "code"), strict=True):
+    changed = {"moco": "settings", "byol": "code"}
+    for run, part in changed.items():
+        now = parts_of(resolve(params, run), layout.corpus("base").read_bytes())
         made_of = now._replace(**{part: "before"})._asdict()
-        write_json(state_of(layout, "moco", digit * 16) / MADE_OF, made_of)
+        write_json(state_of(layout, run, "0" * 16) / MADE_OF, made_of)
     found = list(doctor.left(params, layout))
-    for part in ("settings", "code"):
+    for run, part in changed.items():
         (finding,) = (some for some in found if f"its {part} changed since" in some.what)
-        assert finding.what.startswith("interrupted training of moco, 0.0 MB: starts anew")
+        assert finding.what.startswith(f"interrupted training of {run}, 0.0 MB: starts anew")
         assert finding.fix == "sslpipe clean"
 
 
