@@ -36,6 +36,15 @@ def read(path: Path) -> Any:
     return content
 
 
+def spelled(value: Any) -> Any:
+    """The same settings, with sorted keys and whole numbers without a point."""
+    if isinstance(value, dict):
+        return {key: spelled(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [spelled(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 class _UniqueKeys(yaml.SafeLoader):
     """SafeLoader keeps the last of two equal keys without a word; a params file must not."""
 

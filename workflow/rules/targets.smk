@@ -11,7 +11,7 @@ KNOWN = {
 def unknown_names(target):
     """Pairs (key of KNOWN, name); none where some rule makes the file."""
     found = []
-    for output in (str(output) for rule in workflow.rules for output in rule.output):
+    for output in (str(output) for made in workflow.rules for output in made.output):
         texts = re.split(r"\{(\w+)[^{}]*\}", output)  # every second one is a wildcard
         pattern = "".join(
             rf"(?P<{text}>\w+)" if i % 2 else re.escape(text)
