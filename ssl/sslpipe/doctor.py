@@ -184,6 +184,13 @@ def dvc(layout: Layout) -> Iterator[Finding]:
     if engines := _engines("dvc", layout.root):
         yield Finding(f"running: process {', '.join(map(str, engines))}")
         return
+    links = layout.source_images("*")
+    if gone := [link for link in links.parent.glob(links.name) if not link.exists()]:
+        yield Finding(
+            f"{gone[0]}: {gone[0].readlink()} is not there any more, without which dvc stops with an error",
+            "put the images back, or set their path in params.yaml; then: sslpipe sources",
+        )
+        return
     yield from _state(
         "dvc status",
         lambda: sync.dvc_is_clean(),

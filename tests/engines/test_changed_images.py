@@ -94,7 +94,9 @@ def test_touched_copied_and_moved_images_run_nothing(made, tmp_path):
     )  # of which comes the same
     shutil.move(project.folder / "imgs", project.folder / "elsewhere")
     project.edit("datasets.mine.source.path", "elsewhere")
-    project.run("sslpipe sources")  # a link to nothing would stop DVC
+    # a link to nothing would stop DVC
+    assert "then: sslpipe sources" in project.run("sslpipe doctor", check=False).stdout
+    project.run("sslpipe sources")
     assert (snakemake(project), dvc(project)) == (set(), {"sources"})
     shutil.rmtree(project.folder / "elsewhere")
     assert snakemake(project) == set()  # not on this machine: what was made of them stays
