@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from sslpipe.data import contents as module
-from sslpipe.data.contents import contents, settings, stamps
+from sslpipe.data.contents import contents, settings, source_settings, stamps
 from sslpipe.layout import Layout
 from sslpipe.schema import Dataset
 
@@ -162,3 +162,6 @@ def test_settings_hold_no_paths():
     assert settings(one) == settings(other) == {"source": {"kind": "folder", "depth": 2}}
     sun = Dataset(source={"kind": "sun397", "directory": "/x", "partition": 2}, labelled=True)
     assert settings(sun) == {"source": {"kind": "sun397", "partition": 2}, "labelled": True}
+    # whether there must be classes decides how a folder is read, and nothing else that is read
+    assert source_settings(one) == {"kind": "folder", "depth": 2, "labelled": True}
+    assert source_settings(sun) == {"kind": "sun397", "partition": 2}

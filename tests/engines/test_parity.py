@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sslpipe.data.contents import settings
+from sslpipe.data.contents import settings, source_settings
 from sslpipe.params import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,9 +136,9 @@ def test_same_parameters(both, root):
         name, _, kind = Path(dep).name.partition(".")
         if kind == "":
             return {name: settings(dataset) for name, dataset in datasets.items()}
-        of_set = settings(datasets[name])
+        of_set, of_source = settings(datasets[name]), source_settings(datasets[name])
         # nothing on this machine is read for sets that packages hold
-        return {"json": of_set, "source.json": of_set["source"], "images": None}[kind]
+        return {"json": of_set, "source.json": of_source, "images": None}[kind]
 
     def value_at(path):
         return functools.reduce(lambda place, key: place[key], path.split("."), content)

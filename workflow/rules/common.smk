@@ -17,6 +17,11 @@ def of_dataset(wildcards):
     return settings_of(params.datasets[wildcards.dataset])
 
 
+def of_source(wildcards):
+    """The part of it that the tar of originals depends on."""
+    return source_settings(params.datasets[wildcards.dataset])
+
+
 def contents_of(wildcards):
     """A hash of the images on this machine that the job's data set comes from. Only the process that
     plans compares it; those that a scheduler starts elsewhere have no need to look."""

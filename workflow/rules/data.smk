@@ -24,7 +24,7 @@ rule download:
         mem_mb=growing(1000),
         runtime=growing(720),
     params:
-        source=lambda wildcards: of_dataset(wildcards)["source"],
+        source=of_source,
         contents=contents_of,
     shell:
         "sslpipe download {wildcards.dataset} 2>&1 | tee {log}"

@@ -74,6 +74,12 @@ def settings(dataset: Dataset) -> dict[str, Any]:
     return said | {"source": {k: v for k, v in said["source"].items() if k not in PATHS}}
 
 
+def source_settings(dataset: Dataset) -> dict[str, Any]:
+    """The part of `settings` that the tar of originals depends on."""
+    needs_classes = {"labelled": dataset.labelled} if isinstance(dataset.source, Folder) else {}
+    return settings(dataset)["source"] | needs_classes
+
+
 def contents(
     dataset: Dataset, layout: Layout, name: str, *, look_again: bool = False
 ) -> str | None:

@@ -7,7 +7,7 @@ then compares by itself. So moving images runs nothing again, and changing them 
 import shutil
 from pathlib import Path
 
-from sslpipe.data.contents import PATHS, settings, watched
+from sslpipe.data.contents import PATHS, settings, source_settings, watched
 from sslpipe.data.tree import Found, walk
 from sslpipe.errors import UserError, few
 from sslpipe.files import write_json, write_text
@@ -31,9 +31,8 @@ def run(params: Params, layout: Layout) -> None:
     for note in notes.glob("*.path"):
         note.unlink()
     for name, dataset in params.datasets.items():
-        said = settings(dataset)
-        write_json(layout.dataset_settings(name), said)
-        write_json(layout.source_settings(name), said["source"])
+        write_json(layout.dataset_settings(name), settings(dataset))
+        write_json(layout.source_settings(name), source_settings(dataset))
         place = layout.source_images(name)
         found = watched(dataset, layout)
         if found is None:
