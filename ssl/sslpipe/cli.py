@@ -12,11 +12,15 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sslpipe
 from sslpipe.errors import Interrupted, UserError
 from sslpipe.layout import PARAMS, Layout
 from sslpipe.utf8 import use_utf8
+
+if TYPE_CHECKING:
+    from sslpipe.schema import Params
 
 STAGES = {
     "sources": ([], "link what the data sets come from, for DVC to see when it changes"),
@@ -171,8 +175,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _stage(options: argparse.Namespace) -> None:
     from sslpipe.jobs import running
-    from sslpipe.params import load
-    from sslpipe.stages.code import CODE, check_code
+    from sslpipe.params import load, settings_file
+    from sslpipe.stages.code import FILED, check_code
 
     if options.stage == "pretrain":
         # Between two steps a training answers by itself; before, it just ends (Snakemake's shell
@@ -182,13 +186,34 @@ def _stage(options: argparse.Namespace) -> None:
     else:
         # As an exception, so that half-written files and helping processes go as after any failure.
         signal.signal(signal.SIGTERM, _interrupt)
-    params = load(PARAMS)
+    params = load(settings_file())
     names = tuple(getattr(options, argument) for argument in options.arguments)
     with running(Layout(), options.stage, names):
         stage = importlib.import_module(f"sslpipe.stages.{options.stage}")
-        if options.stage in CODE:
+        if options.stage in FILED:
             check_code(Layout(), options.stage)
         stage.run(params, Layout(), *names)
+        _check_made(params, options.stage, names)
+
+
+def _check_made(before: "Params", stage: str, names: tuple[str, ...]) -> None:
+    """Raises UserError when settings, code or inputs have changed since the stage began: DVC looks at
+    them when a command ends, and would record that it was made of the new ones."""
+    from sslpipe.params import load, settings_file
+    from sslpipe.provenance.code import code_hash
+    from sslpipe.provenance.record import made_at
+    from sslpipe.provenance.whose import Whose
+
+    if os.environ.get("RANK", "0") != "0":  # of a training, whose first rank writes
+        return
+    now, artefact = load(settings_file()), made_at(stage, names)
+    code_hash.cache_clear()
+    if artefact is not None:
+        trouble = Whose(now, Layout()).trouble(artefact)
+    else:
+        trouble = f"{settings_file()} is not what it was; run it again" if now != before else None
+    if trouble:
+        raise UserError(f"{' '.join((stage, *names))}: changed while it was made: {trouble}")
 
 
 def _interrupt(number: int, _: object) -> None:
@@ -196,12 +221,13 @@ def _interrupt(number: int, _: object) -> None:
 
 
 def _show(options: argparse.Namespace) -> None:
+    from sslpipe.params import load
+
     if options.run is None:
         from sslpipe.terminal.leaderboard import print_leaderboard, read_leaderboard
 
-        print_leaderboard(read_leaderboard(Layout()))
+        print_leaderboard(read_leaderboard(load(PARAMS), Layout()))
         return
-    from sslpipe.params import load
     from sslpipe.terminal.show import print_run
 
     print_run(load(PARAMS), Layout(), options.run)

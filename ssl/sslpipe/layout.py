@@ -72,6 +72,10 @@ class Layout:
     def packed_index(self, dataset: str) -> Path:
         return self.root / "data/packed" / f"{dataset}.csv"
 
+    def packed_record(self, dataset: str) -> Path:
+        """What the two were made of."""
+        return self.root / "data/packed" / f"{dataset}.json"
+
     def corpus(self, name: str) -> Path:
         return self.root / "data/corpora" / f"{name}.json"
 
@@ -118,6 +122,10 @@ class Layout:
 
     def corpus_page(self, corpus: str) -> Path:
         return self.root / "reports/data" / f"{corpus}.md"
+
+    def corpus_record(self, corpus: str) -> Path:
+        """What a corpus was made of."""
+        return self.root / "reports/data" / f"{corpus}.json"
 
     def contact_sheet(self, dataset: str) -> Path:
         return self.root / "reports/data" / f"{dataset}.png"

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from sslpipe.errors import UserError
 from sslpipe.files import read_json
 from sslpipe.jobs import is_held
 from sslpipe.layout import Layout
-from sslpipe.params import Params, resolve
-from sslpipe.training.fingerprint import MADE_OF, Parts, fingerprint, parts_of
+from sslpipe.params import Params
+from sslpipe.provenance.record import MADE_OF, Artefact, Record, differences, fingerprint
+from sslpipe.provenance.whose import Whose
 
 CHECKPOINT = re.compile(r"step-(\d+)-\w+\.pt")
 # Of `files.atomic`, whose random letters tell it from what `subset` and `download` go on with.
@@ -100,21 +102,21 @@ def outlook(params: Params | None, layout: Layout, folder: Path) -> Outlook:
         return Outlook("cannot be told: params.yaml has mistakes")
     if run not in params.runs:
         return Outlook("stays: params.yaml has no run of this name")
-    resolved = resolve(params, run)
-    corpus = layout.corpus(resolved.corpus)
-    if not corpus.exists():
-        return Outlook(f"cannot be told: {corpus} is missing")
-    content = corpus.read_bytes()
-    if fingerprint(resolved, content) == folder.name:
+    try:
+        now = Whose(params, layout).new(Artefact("encoder", run))
+    except UserError as error:  # its corpus is missing, or of something else
+        return Outlook(f"cannot be told: {error}")
+    if fingerprint(now) == folder.name:
         return Outlook("goes on from here")
-    return Outlook(f"starts anew: {changed(folder, parts_of(resolved, content))}", useless=True)
+    return Outlook(f"starts anew: {changed(folder, now)}", useless=True)
 
 
-def changed(folder: Path, now: Parts) -> str:
+def changed(folder: Path, now: Record) -> str:
     """What has changed since a state was saved, in words."""
     record = folder / MADE_OF
     before = read_json(record) if record.exists() else {}
-    parts = [part for part, value in now._asdict().items() if before.get(part, value) != value]
+    parts = [some.partition(" ")[0] for some in differences(before, now)] if before else []
+    parts = ["corpus" if part == "inputs" else part for part in parts]
     return f"its {' and '.join(parts) or 'settings, corpus or code'} changed since"
 
 

@@ -4,6 +4,8 @@ Imports neither torch nor numpy, so that the engines can read it in a fraction o
 """
 
 import contextlib
+import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -11,12 +13,17 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from sslpipe.errors import UserError
+from sslpipe.files import write_bytes
+from sslpipe.layout import PARAMS
 from sslpipe.params_file import read
 from sslpipe.params_studies import studies_disagreements
 from sslpipe.schema import METHOD_SETTINGS, Backbone, MoCo, Params, Pretrain, ResolvedRun
 from sslpipe.schema.report import claims_disagreements
 from sslpipe.schema.sources import CC12M, SOURCE_KINDS, INaturalist, PhotoPatches, Stl10
 from sslpipe.schema.types import Strict
+
+SNAPSHOT = "SSLPIPE_PARAMS"
+"""An environment variable that Snakemake's jobs have."""
 
 # Below this the last stage of a residual network convolves a single pixel, from which torch 2.14's
 # bf16 kernels for CPUs compute infinite gradients.
@@ -39,6 +46,27 @@ MOST_IMAGES = {
     "imagenette": 13_394,
     "fashion_mnist": 70_000,
 }
+
+
+def settings_file() -> Path:
+    """What a stage reads: params.yaml, or the copy of it that a workflow was planned with."""
+    return Path(os.environ.get(SNAPSHOT) or PARAMS)
+
+
+def planned_params(*, again: bool) -> Path:
+    """A copy of params.yaml as it is now, which all that this process starts reads as `settings_file`.
+    again: in a process that a scheduler started for a job: the copy that the job was planned with."""
+    if again and os.environ.get(SNAPSHOT):
+        return settings_file()
+    try:
+        content = PARAMS.read_bytes()
+        copy = Path(".state/params", f"{hashlib.sha256(content).hexdigest()[:16]}.yaml")
+        if not copy.exists():
+            write_bytes(copy, content)
+    except OSError:  # none there, which `read` tells; or a folder that is only looked at
+        copy = PARAMS
+    os.environ[SNAPSHOT] = str(copy)
+    return copy
 
 
 def load(path: Path) -> Params:

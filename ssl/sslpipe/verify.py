@@ -13,13 +13,14 @@ from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import progress
 from sslpipe.reporting.results import Results
-from sslpipe.stages.code import CODE
+from sslpipe.stages.code import FILED
 
 
 def damaged(params: Params, layout: Layout, *, data: bool) -> Iterator[str]:
     """What is wrong with each damaged file. data: also tars, packed sets, encoders and embeddings,
     all of whose bytes are read."""
     results = Results(params, layout)
+    yield from results.whose.wrong()
     checks: list[Callable[[], object]] = [
         partial(getattr, results, part)
         for part in (
@@ -28,7 +29,7 @@ def damaged(params: Params, layout: Layout, *, data: bool) -> Iterator[str]:
         )
     ]  # fmt: skip
     sealed = {layout.corpus(name): f"sslpipe corpus {name}" for name in params.corpora}
-    sealed |= {layout.code(stage): f"sslpipe code {stage}" for stage in CODE}
+    sealed |= {layout.code(stage): f"sslpipe code {stage}" for stage in FILED}
     sealed |= {
         layout.leaderboard("json"): "sslpipe leaderboard",
         layout.claims("json"): "sslpipe claims",

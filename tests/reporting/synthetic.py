@@ -9,10 +9,13 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from made_of import stamp
 from sslpipe.arrays import write_arrays
 from sslpipe.files import write_json, write_sealed, write_text
 from sslpipe.layout import Layout
 from sslpipe.params import Params, check, resolve
+from sslpipe.provenance.whose import KEY
+from sslpipe.reporting.results import CLAIMS, Results
 
 ROOT = Path(__file__).resolve().parents[2]
 SKILL = {"simclr": 0.55, "moco": 0.6, "byol": 0.5, "random": 0.3}
@@ -73,6 +76,7 @@ def write_reports(
             _write_run(checked, layout, name, images, classes, chance)
     for dataset in checked.datasets:
         write_sealed(layout.dataset_facts(dataset), _facts(checked, dataset, images, classes))
+    stamp(checked, layout)
     return checked, layout
 
 
@@ -261,3 +265,9 @@ def rewrite(path: Path, content: dict) -> None:
     """As the stage that makes such a file would write it."""
     write = write_json if "metrics" in path.parts else write_sealed
     write(path, content)
+
+
+def rewrite_claims(params: Params, layout: Layout, claims: dict[str, Any]) -> None:
+    """As the stage would have written them, of the results that are there."""
+    of_results = {KEY: Results(params, layout).stamp(*CLAIMS)}
+    write_sealed(layout.claims("json"), claims | of_results)

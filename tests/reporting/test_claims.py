@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 from synthetic import content, read, rewrite, write_reports
 
+from made_of import stamp
 from sslpipe.arrays import read_arrays, write_arrays
 from sslpipe.errors import UserError
 from sslpipe.files import write_text
@@ -437,8 +438,10 @@ def test_data_sets_are_resampled_independently(case):
     for run in BY_METHOD:
         answers = both.layout.predictions(run, "zoo").read_bytes()
         both.layout.predictions(run, "sun").write_bytes(answers)
+    stamp(both.params, both.layout)
     _, low, high = interval(both.decide()["C6"])
     alone = Case(both.params.model_copy(update={"leaderboard": ["zoo"]}), both.layout)
+    stamp(alone.params, alone.layout)
     _, its_low, its_high = interval(alone.decide()["C6"])
     assert (its_high - its_low) / (high - low) == pytest.approx(np.sqrt(2), rel=0.15)
 
@@ -742,7 +745,7 @@ def test_runs_that_were_scored_on_other_images_are_refused(case):
     made = case(BY_METHOD)
     path = made.layout.predictions("byol", "sun")
     arrays = read_arrays(path)
-    changed = {key: values[1:] for key, values in arrays.items()}
+    changed = {key: values[1:] if values.ndim else values for key, values in arrays.items()}
     write_arrays(path, changed)
     with pytest.raises(UserError, match="sun: byol and simclr were scored on different images"):
         made.decide()

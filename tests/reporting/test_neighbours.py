@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from synthetic import content, read, rewrite, write_reports
 
+from made_of import stamp
 from packed_sets import write_packed
 from sslpipe.data.index import Entry
 from sslpipe.errors import UserError
@@ -51,6 +52,7 @@ def made(tmp_path):
     for run, validation in (("simclr", 0.5), ("moco", 0.7), ("moco_seed1", 0.8)):
         path = layout.metrics(run, "zoo")
         rewrite(path, read(path) | {"probe_val_top1": validation})
+    stamp(params, layout)
     return params, layout
 
 

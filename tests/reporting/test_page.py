@@ -12,7 +12,7 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 import vl_convert
-from synthetic import RUNS, content, read, rewrite, write_reports
+from synthetic import RUNS, content, read, rewrite, rewrite_claims, write_reports
 
 from sslpipe.errors import UserError
 from sslpipe.reporting import page as package
@@ -58,7 +58,7 @@ def made(tmp_path_factory):
     params = content(ALL, studies=STUDIES, finetune={"runs": ["moco"], "epochs": 3})
     params, layout = write_reports(tmp_path_factory.mktemp("page"), params)
     leaderboard_stage.run(params, layout)
-    rewrite(layout.claims("json"), CLAIMS)
+    rewrite_claims(params, layout, CLAIMS)
     return params, layout
 
 
@@ -78,7 +78,7 @@ def build(folder, runs, *, claims=None, **changed):
     params, layout = write_reports(folder, content(runs, **changed.pop("params", {})), **changed)
     leaderboard_stage.run(params, layout)
     if claims:
-        rewrite(layout.claims("json"), claims)
+        rewrite_claims(params, layout, claims)
     stage.run(params, layout)
     return layout.page().read_text()
 
@@ -226,9 +226,8 @@ def test_text_from_files_is_never_markup(tmp_path):
     for run in RUNS:
         features = read(layout.features(run, "zoo"))
         rewrite(layout.features(run, "zoo"), features | {"classes": classes})
-    rewrite(
-        layout.claims("json"), {"claims": [CLAIMS["claims"][0] | {"claim": evil, "reason": evil}]}
-    )
+    claims = {"claims": [CLAIMS["claims"][0] | {"claim": evil, "reason": evil}]}
+    rewrite_claims(params, layout, claims)
     stage.run(params, layout)
     html = layout.page().read_text()
     assert evil not in html and "<script>alert" not in html
@@ -511,7 +510,9 @@ def test_a_leaderboard_that_is_missing_old_or_of_other_runs_is_refused(tmp_path)
         stage.run(params, layout)
     leaderboard_stage.run(params, layout)
     write_reports(tmp_path, content(RUNS, ("zoo",)))
-    with pytest.raises(UserError, match=r"other runs are there now; run: sslpipe leaderboard"):
+    with pytest.raises(
+        UserError, match=r"of other results than there are now; run: sslpipe leaderboard"
+    ):
         stage.run(params, layout)
 
 

@@ -23,7 +23,7 @@ def layout(tmp_path):
     return Layout(root)
 
 
-@pytest.mark.parametrize("stage", code.CODE)
+@pytest.mark.parametrize("stage", code.FILED)
 def test_it_has_the_hash_of_every_module(stage, layout):
     code.run(None, layout, stage)
     files = read_sealed(layout.code(stage))["files"]

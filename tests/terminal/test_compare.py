@@ -37,7 +37,7 @@ def said(made, printed, *names, **options):
 
 def test_one_pair_is_what_the_leaderboard_says_of_it(made, results):
     """Its interval; its p is adjusted for all pairs there, so at least ours."""
-    whole = read_leaderboard(made[1])
+    whole = read_leaderboard(*made)
     moco = Setting("moco", ("moco", "moco_seed1"))
     for a, b in ((moco, single("simclr")), (single("byol"), single("simclr"))):
         for dataset in ("zoo", "sun"):
@@ -102,7 +102,8 @@ def test_what_cannot_be_compared_is_one_line(made, monkeypatch, capsys):
     monkeypatch.chdir(made[1].root)
     for one, other, expected in (
         ("moco", "moco", "compare: two different runs are needed, not moco twice"),
-        ("moco", "moco_seed2", "moco_seed2: not trained; it is made by: sslpipe pretrain moco_seed2"),
+        ("moco", "moco_seed2", "moco_seed2/encoder.safetensors: missing; it is made by: sslpipe pretrain moco_"
+         "seed2"),
         ("moco", "mocco", "no run named 'mocco' in params.yaml; there are: simclr, moco"),
     ):  # fmt: skip
         assert cli.main(["compare", one, other]) == 1

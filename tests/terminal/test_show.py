@@ -24,7 +24,7 @@ INPUT = Input(32, "squash", (0.5,) * 3, (0.5,) * 3)
 
 @pytest.fixture
 def whole(made):
-    return read_leaderboard(made[1])
+    return read_leaderboard(*made)
 
 
 def line_of(lines, start):
@@ -68,7 +68,7 @@ def test_what_a_reader_of_scores_must_know_is_said_beside_them(tmp_path, printed
     copies = "2 held-out images are copies"
     votes = "k-NN with all 12 training images, as there are fewer than k = 20"
     for show in (
-        lambda console: print_leaderboard(read_leaderboard(layout), console),
+        lambda console: print_leaderboard(read_leaderboard(params, layout), console),
         lambda console: print_run(params, layout, "simclr", console),
         lambda console: print_comparison(params, layout, "simclr", "moco", console=console),
     ):
@@ -123,7 +123,7 @@ def test_an_empty_leaderboard(tmp_path, printed):
 
     params, layout = write_reports(tmp_path, content(RUNS), without=tuple(RUNS))
     leaderboard.run(params, layout)
-    lines = printed(lambda console: print_leaderboard(read_leaderboard(layout), console))
+    lines = printed(lambda console: print_leaderboard(read_leaderboard(params, layout), console))
     assert lines[0] == "No run has been evaluated."
     assert lines[1].startswith("Not trained: simclr, moco")
 
@@ -140,6 +140,7 @@ def test_narrow_terminals_keep_each_row_in_a_line(whole, printed, width):
 
 def test_without_a_leaderboard_one_line_says_what_makes_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    write_reports(tmp_path, content(RUNS), without=tuple(RUNS))
     for content_, said in (
         (None, "reports/leaderboard.json: missing; it is made by: sslpipe leaderboard"),
         ({"rows": []}, "of another version; make it again: sslpipe leaderboard"),
@@ -230,7 +231,8 @@ def test_baselines_and_unfinished_runs(made, printed):
     lines = printed(lambda console: print_run(*made, "raw_pixels", console))
     assert lines[1] == "raw_pixels  raw pixels of images of 32 px"
     lines = printed(lambda console: print_run(*made, "moco_seed2", console))
-    assert lines == ["moco_seed2: not trained; it is made by: sslpipe pretrain moco_seed2"]
+    missing = made[1].encoder("moco_seed2")
+    assert lines == [f"{missing}: missing; it is made by: sslpipe pretrain moco_seed2"]
 
 
 def test_a_data_set_without_scores_is_named(tmp_path, printed):

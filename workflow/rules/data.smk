@@ -1,18 +1,6 @@
 rule download:
     input:
-        code(
-            "stages/download.py",
-            "schema/sources.py",
-            "data/sources",
-            "data/archives.py",
-            "data/contents.py",
-            "data/images.py",
-            "data/ranges.py",
-            "data/raw.py",
-            "data/splits.py",
-            "data/suffixes.py",
-            "data/tree.py",
-        ),
+        code(*CODE["download"]),
     output:
         "data/raw/{dataset}.tar",
         "data/raw/{dataset}.json",
@@ -32,25 +20,12 @@ rule download:
 
 rule subset:
     input:
-        code(
-            "stages/subset.py",
-            "schema/data.py",
-            "data/choose.py",
-            "data/decode.py",
-            "data/duplicates.py",
-            "data/fast_jpeg.py",
-            "data/images.py",
-            "data/index.py",
-            "data/pack.py",
-            "data/ranges.py",
-            "data/raw.py",
-            "data/splits.py",
-            "data/wide_images.py",
-        ),
+        code(*CODE["subset"]),
         "data/raw/{dataset}.tar",
     output:
         "data/packed/{dataset}.npy",
         "data/packed/{dataset}.csv",
+        "data/packed/{dataset}.json",
         "data/notes/{dataset}.json",
     log:
         "logs/subset/{dataset}.log",
@@ -73,31 +48,20 @@ rule subset:
 # too, so that no image that is scored anywhere can be trained on.
 rule corpus:
     input:
-        code(
-            "stages/corpus.py",
-            "schema/data.py",
-            "data/index.py",
-            "data/corpus.py",
-            "data/duplicates.py",
-            "reporting/corpora.py",
-            "reporting/markdown.py",
-        ),
+        code(*CODE["corpus"]),
         lambda wildcards: expand(
-            "data/packed/{dataset}.{suffix}",
+            ["data/packed/{dataset}.{suffix}", "data/notes/{dataset}.json"],
             dataset=dict.fromkeys(
                 config["corpora"][wildcards.corpus]["datasets"]
                 + config["leaderboard"]
                 + config["pretrain"]["online"]["datasets"]
             ),
-            suffix=["npy", "csv"],
-        ),
-        expand(
-            "data/notes/{dataset}.json",
-            dataset=config["pretrain"]["online"]["datasets"],
+            suffix=["npy", "csv", "json"],
         ),
     output:
         "data/corpora/{corpus}.json",
         "reports/data/{corpus}.md",
+        "reports/data/{corpus}.json",
     log:
         "logs/corpus/{corpus}.log",
     benchmark:

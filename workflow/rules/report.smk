@@ -19,7 +19,9 @@ DATA = expand(
     suffix=["md", "json"],
 )
 DATA += expand("reports/data/{dataset}.png", dataset=config["contact_sheets"])
-DATA += expand("reports/data/{corpus}.md", corpus=config["corpora"])
+DATA += expand(
+    "reports/data/{corpus}.{suffix}", corpus=config["corpora"], suffix=["md", "json"]
+)
 FIGURES = [
     "accuracy",
     "loss",
@@ -142,6 +144,7 @@ rule leaderboard:
         leaderboard=config["leaderboard"],
         runs=config["runs"],
         evaluate=config["evaluate"],
+        tuned=config["finetune"]["runs"],
         report=config["report"],
     shell:
         "sslpipe leaderboard 2>&1 | tee {log}"

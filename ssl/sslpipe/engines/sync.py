@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from sslpipe.errors import UserError
+from sslpipe.layout import PARAMS, Layout
+from sslpipe.params import load
 from sslpipe.progress import say
+from sslpipe.provenance.whose import Whose
 
 NO_GIT = "git init, or, to do without: dvc config core.no_scm true"
 
@@ -39,6 +42,11 @@ def sync() -> str:
 
     Raises UserError when neither engine has the whole experiment up to date.
     """
+    if wrong := Whose(load(PARAMS), Layout()).wrong():
+        raise UserError(
+            f"neither engine can vouch for what is of something else: {wrong[0]}"
+            + (f" ({len(wrong) - 1} more: sslpipe doctor)" if len(wrong) > 1 else "")
+        )
     snakemake = snakemake_state()
     dvc_clean = dvc_is_clean()
     if snakemake.vouches and dvc_clean:

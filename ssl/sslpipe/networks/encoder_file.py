@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from sslpipe.networks.backbones import build_backbone
 from sslpipe.schema import ResolvedRun
 
 
-def save_encoder(path: Path, encoder: nn.Module, run: ResolvedRun) -> None:
-    """The same weights always give the same bytes."""
+def save_encoder(
+    path: Path, encoder: nn.Module, run: ResolvedRun, made_of: Mapping[str, Any]
+) -> str:
+    """The same weights, made of the same (see provenance.record), always give the same bytes. Returns
+    their checksum."""
     tensors = {name: t.detach().cpu().contiguous() for name, t in encoder.state_dict().items()}
     about = {
         "run": run.name,
@@ -25,10 +29,12 @@ def save_encoder(path: Path, encoder: nn.Module, run: ResolvedRun) -> None:
         "backbone": run.backbone,
         "stem": run.pretrain.stem,
         "image_size": run.image_size,
+        "made_of": dict(made_of),
     }
     about["sha256"] = checksum(about, tensors)
     # One key only: safetensors does not keep the order of several.
     write_bytes(path, save(tensors, metadata={"sslpipe": json.dumps(about)}))
+    return about["sha256"]
 
 
 def checksum(about: dict[str, Any], tensors: dict[str, Tensor]) -> str:
@@ -41,18 +47,20 @@ def checksum(about: dict[str, Any], tensors: dict[str, Tensor]) -> str:
 
 
 def load_encoder(path: Path) -> nn.Module:
-    """The encoder in evaluation mode, on the CPU; `image_size`: the side of images it was trained on.
+    """The encoder in evaluation mode, on the CPU; `image_size`: the side of images it was trained on;
+    `content`: its checksum.
 
     Raises UserError for a damaged file."""
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()["sslpipe"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if about.pop("sha256") != checksum(about, tensors):
+        content = about.pop("sha256")
+        if content != checksum(about, tensors):
             raise ValueError("its checksum does not fit")
         encoder = build_backbone(about["backbone"], stem=about["stem"])
         encoder.load_state_dict(tensors)
-        encoder.image_size = about["image_size"]
+        encoder.image_size, encoder.content = about["image_size"], content
     except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
         raise UserError(
             f"{path}: not an encoder of this pipeline ({str(error).splitlines()[0]}); "

@@ -14,7 +14,13 @@ def of_runs(results: Results, runs: Sequence[str]) -> Json:
     few = {run: results.params.runs[run] for run in runs}
     params = results.params.model_copy(update={"runs": few})
     made_by = {"report": params.report.model_dump(mode="json")}
-    return leaderboard(Results(params, results.layout), made_by)
+    return leaderboard(Results(params, results.layout, results), made_by)
+
+
+def of_set(results: Results, dataset: str) -> Results:
+    """Of one scored data set alone."""
+    params = results.params.model_copy(update={"leaderboard": [dataset]})
+    return Results(params, results.layout, results)
 
 
 def score_with_interval(row: Row, key: str, kind: str) -> str:

@@ -10,7 +10,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from sslpipe.errors import UserError
-from sslpipe.reporting.pictures import Letters, scaled
+from sslpipe.reporting.few_runs import of_set
+from sslpipe.reporting.pictures import Letters, made_of, scaled
+from sslpipe.reporting.results import Results
 
 TILE = 64  # pixels, the longest side of an image in the picture; so are all that follow
 FRAME = 4
@@ -106,3 +108,14 @@ def _words(text: str) -> Image.Image:
     sheet = Image.new("RGB", (2 * MARGIN + 460, 2 * MARGIN + 24), "white")
     ImageDraw.Draw(sheet).text((MARGIN, MARGIN), text, INK, Letters(FONT_SIZE).own)
     return sheet
+
+
+def stamp(results: Results) -> str:
+    """What the strips of a set are made of; results: of the set alone."""
+    return results.stamp("runs")
+
+
+def are_of(results: Results, dataset: str) -> bool:
+    """Whether the picture that lies there is of these results."""
+    picture = results.layout.figure(f"neighbours_{dataset}", "png")
+    return made_of(picture) == stamp(of_set(results, dataset))

@@ -3,18 +3,32 @@
 import io
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from sslpipe.reporting.letters import OWN, fallbacks, lacking, letters
 
+MADE_OF = "made_of"
 
-def as_png(picture: Image.Image) -> bytes:
-    """Without any metadata, so that the same picture gives the same bytes."""
-    file = io.BytesIO()
-    picture.save(file, "PNG", optimize=True)
+
+def as_png(picture: Image.Image, *, of: str = "") -> bytes:
+    """Without any metadata but `of`, what it was made of: the same picture gives the same bytes."""
+    file, info = io.BytesIO(), PngImagePlugin.PngInfo()
+    if of:
+        info.add_text(MADE_OF, of)
+    picture.save(file, "PNG", optimize=True, pnginfo=info)
     return file.getvalue()
+
+
+def made_of(path: Path) -> str | None:
+    """What `as_png` was told of a picture; None where there is none, or it says nothing."""
+    try:
+        with Image.open(path) as picture:
+            return picture.info.get(MADE_OF)
+    except OSError:
+        return None
 
 
 def scaled(pixels: np.ndarray, side: int) -> Image.Image:

@@ -15,24 +15,32 @@ from sslpipe.errors import UserError
 from sslpipe.files import changed, digest, read_json, read_sealed, sha256
 from sslpipe.layout import Layout
 from sslpipe.params import Params
+from sslpipe.provenance.record import Artefact
+from sslpipe.provenance.whose import CONTENT, KEY, Whose
 
 if TYPE_CHECKING:
     import pandas as pd
 
 T = TypeVar("T")
 Cell = tuple[str, str]  # (data set, run)
+LEADERBOARD = ("leaderboard", "runs", "evaluate", "report")
+CLAIMS = (*LEADERBOARD, "claims", "corpora", "studies")
+"""What of params.yaml the two are made of, beside the results."""
 CHECKSUM = "scores_sha256"  # in a file of answers: of the scores beside it
 
 
 @dataclass(frozen=True)
 class Results:
-    """What is known of the runs of params.yaml. A run or cell that has not finished is left out.
+    """What is known of the runs of params.yaml. A run or cell that has not finished is left out, and so
+    is what was made with other settings, code or inputs than params.yaml asks for.
 
     Each part is read when it is first asked for. Raises UserError for a damaged file.
+    whole: of which these are a part, with fewer runs or data sets.
     """
 
     params: Params
     layout: Layout
+    whole: Results | None = None
 
     @property
     def datasets(self) -> list[str]:
@@ -40,18 +48,25 @@ class Results:
         return list(self.params.leaderboard)
 
     @cached_property
+    def whose(self) -> Whose:
+        return self.whole.whose if self.whole else Whose(self.params, self.layout)
+
+    @cached_property
     def pretrain(self) -> dict[str, dict[str, Any]]:
         """run → its training report (`stages.pretrain.about` and `measured`), in params.yaml's order."""
-        return self._of_runs(
-            self.layout.pretrain_report, lambda path: _current(read_sealed(path), "trained", path)
-        )
+        return {
+            run: _current(read_sealed(path), "trained", path)
+            for run in self.params.runs
+            if (path := self.layout.pretrain_report(run)).exists()
+            and not self.whose.trouble(Artefact("encoder", run))
+        }
 
     @cached_property
     def history(self) -> dict[str, pd.DataFrame]:
         """run → a row for each epoch; see `reporting.figures`."""
         return {
-            run: read_history(path, self.pretrain.get(run, {}).get("history_sha256"))
-            for run in self.params.runs
+            run: read_history(path, made.get("history_sha256"))
+            for run, made in self.pretrain.items()
             if (path := self.layout.history(run)).exists()
         }
 
@@ -59,6 +74,7 @@ class Results:
     def metrics(self) -> dict[Cell, dict[str, Any]]:
         """(data set, run) → the flat scores of `evaluation.protocol.evaluate`."""
         found = self._of_cells(
+            "scores",
             self.layout.metrics,
             lambda path: _current(read_json(path), "probe_best_optimizer", path),
         )
@@ -77,14 +93,20 @@ class Results:
     @cached_property
     def features(self) -> dict[Cell, dict[str, Any]]:
         """(data set, run) → classes, grid, map and neighbours; see `evaluation.structure`."""
-        return self._of_cells(
-            self.layout.features, lambda path: _current(read_sealed(path), "grid", path)
+        found = self._of_cells(
+            "scores", self.layout.features, lambda path: _current(read_sealed(path), "grid", path)
         )
+        return {
+            (dataset, run): content
+            for (dataset, run), content in found.items()
+            if content.get(KEY) == self.whose.recorded(Artefact("scores", run, dataset))[KEY]
+        }
 
     @cached_property
     def finetuned(self) -> dict[Cell, dict[str, Any]]:
         """(data set, run) → the scores of fine-tuning, for `finetune.runs`."""
         found = self._of_cells(
+            "finetuned",
             self.layout.finetune_metrics,
             lambda path: _current(read_json(path), "finetune_top1", path),
         )
@@ -103,8 +125,21 @@ class Results:
 
     def facts_of(self, dataset: str) -> dict[str, Any]:
         """Of one set; empty where it has not been described."""
-        path = self.layout.dataset_facts(dataset)
-        return _current(read_sealed(path), "title", path) if path.exists() else {}
+        path, packed = self.layout.dataset_facts(dataset), Artefact("packed", dataset)
+        if not path.exists() or self.whose.trouble(packed):
+            return {}
+        facts = _current(read_sealed(path), "title", path)
+        return facts if facts.get("packed", {}).get(CONTENT) == self.whose.content(packed) else {}
+
+    def stamp(self, *keys: str, tuned: bool = False) -> str:
+        """A hash of whose all scores are, and of keys of params.yaml: what a report of them is made of.
+        tuned: with those of fine-tuning."""
+        cells = [("scores", run, dataset) for dataset, run in self.metrics]
+        if tuned:
+            cells += [("finetuned", run, dataset) for dataset, run in self.finetuned]
+        parts = [*(("encoder", run) for run in self.pretrain), *cells]
+        whose = {" ".join(part): self.whose.recorded(Artefact(*part))[KEY] for part in parts}
+        return digest([whose, self.params.model_dump(mode="json", include=set(keys))])
 
     @cached_property
     def unfinished(self) -> list[str]:
@@ -124,12 +159,14 @@ class Results:
     @cached_property
     def _answers(self) -> dict[Cell, dict[str, np.ndarray]]:
         return self._of_cells(
-            self.layout.predictions, lambda path: _current(read_arrays(path), "default_probe", path)
+            "scores",
+            self.layout.predictions,
+            lambda path: _current(read_arrays(path), "default_probe", path),
         )
 
     @cached_property
     def _finetune_answers(self) -> dict[Cell, dict[str, np.ndarray]]:
-        return self._of_cells(self.layout.finetune_predictions, read_arrays)
+        return self._of_cells("finetuned", self.layout.finetune_predictions, read_arrays)
 
     def _as_answered(
         self,
@@ -145,18 +182,18 @@ class Results:
                 raise changed(place(run, dataset))
         return scores
 
-    def _of_runs(self, place: Callable[[str], Path], read: Callable[[Path], T]) -> dict[str, T]:
-        return {run: read(path) for run in self.params.runs if (path := place(run)).exists()}
-
     def _of_cells(
-        self, place: Callable[[str, str], Path], read: Callable[[Path], T]
+        self, kind: str, place: Callable[[str, str], Path], read: Callable[[Path], T]
     ) -> dict[Cell, T]:
-        """Of trained runs only: scores without their training say nothing."""
+        """Of trained runs only: scores without their training say nothing; kind: `Artefact`'s."""
+        runs = self.params.finetune.runs if kind == "finetuned" else self.pretrain
         return {
             (dataset, run): read(path)
             for dataset in self.datasets
-            for run in self.pretrain
-            if (path := place(run, dataset)).exists()
+            for run in runs
+            if run in self.pretrain
+            and (path := place(run, dataset)).exists()
+            and not self.whose.trouble(Artefact(kind, run, dataset))
         }
 
 
@@ -176,7 +213,7 @@ def _without_checksum(
     cells: dict[Cell, dict[str, np.ndarray]],
 ) -> dict[Cell, dict[str, np.ndarray]]:
     return {
-        cell: {key: values for key, values in arrays.items() if key != CHECKSUM}
+        cell: {key: values for key, values in arrays.items() if key not in (CHECKSUM, KEY)}
         for cell, arrays in cells.items()
     }
 

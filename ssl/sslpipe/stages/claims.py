@@ -7,15 +7,18 @@ from sslpipe.files import write_sealed, write_text
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import say
+from sslpipe.provenance.whose import KEY
 from sslpipe.reporting.claims.decide import decide
 from sslpipe.reporting.claims.text import as_markdown
-from sslpipe.reporting.results import Results
+from sslpipe.reporting.results import CLAIMS, Results
 
 
 def run(params: Params, layout: Layout) -> None:
     """Of what there is: a claim without runs to decide it says what it lacks."""
     settings = {key: getattr(params, key).model_dump(mode="json") for key in ("claims", "report")}
-    whole = decide(Results(params, layout), {"sslpipe": sslpipe.__version__, **settings})
+    results = Results(params, layout)
+    whole = decide(results, {"sslpipe": sslpipe.__version__, **settings})
+    whole[KEY] = results.stamp(*CLAIMS)
     write_sealed(layout.claims("json"), whole)
     write_text(layout.claims("md"), as_markdown(whole))
     count = Counter(claim["status"] for claim in whole["claims"])

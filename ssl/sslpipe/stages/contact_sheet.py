@@ -1,15 +1,16 @@
 """contact_sheet(dataset): packed train images → a picture of some, reports/data/<dataset>.png."""
 
-from sslpipe.data.index import open_packed
 from sslpipe.errors import UserError
 from sslpipe.files import write_bytes
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import say
+from sslpipe.provenance.whose import Whose
 from sslpipe.reporting import contact_sheet
 from sslpipe.reporting.letters import drawable
 from sslpipe.reporting.pictures import as_png
 from sslpipe.stages import find
+from sslpipe.stages.inputs import open_set
 
 
 def run(params: Params, layout: Layout, name: str) -> None:
@@ -21,7 +22,7 @@ def run(params: Params, layout: Layout, name: str) -> None:
     find(params.datasets, name, "data set")
     if name not in params.contact_sheets:
         raise UserError(f"{name}: contact_sheets in params.yaml does not name this data set")
-    images, index = open_packed(layout, name)
+    images, index = open_set(Whose(params, layout), name)
     if not index.split_entries("train"):
         raise UserError(f"{name}: there are no train images to show")
     path = layout.contact_sheet(name)

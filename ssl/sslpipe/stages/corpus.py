@@ -7,9 +7,11 @@ from sslpipe.files import sha256, write_sealed, write_text
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import say
+from sslpipe.provenance.record import Artefact
+from sslpipe.provenance.whose import CONTENT, KEY, Whose
 from sslpipe.reporting.corpora import page
 from sslpipe.stages import find
-from sslpipe.stages.inputs import require, without_copies
+from sslpipe.stages.inputs import content_of_packed, require, require_same, without_copies
 
 
 def run(params: Params, layout: Layout, name: str) -> None:
@@ -22,12 +24,15 @@ def run(params: Params, layout: Layout, name: str) -> None:
     """
     corpus = find(params.corpora, name, "corpus")
     watched = params.pretrain.online.datasets
+    artefact, whose = Artefact("corpus", name), Whose(params, layout)
+    made_of = whose.new(artefact)
     indexes, hashes = {}, {}
     for dataset in datasets_read(corpus.datasets, params.leaderboard, watched):
         path = require(layout.packed_index(dataset), f"sslpipe subset {dataset}")
-        indexes[dataset], hashes[dataset] = read_index(path), sha256(path)
-    for dataset in watched:
-        indexes[dataset] = without_copies(layout, dataset, indexes[dataset])
+        index = without_copies(layout, dataset, read_index(path))
+        content = content_of_packed(layout, dataset, index.left_out)
+        require_same(path, content, whose, Artefact("packed", dataset))
+        indexes[dataset], hashes[dataset] = index, sha256(path)
     content, left_out = compose(
         name,
         params.image_size,
@@ -54,3 +59,4 @@ def run(params: Params, layout: Layout, name: str) -> None:
     say(f"corpus {name}: {content['images']} images of {', '.join(corpus.datasets)}")
     write_text(layout.corpus_page(name), page(content, left_out, corpus.near_duplicates, indexes))
     write_sealed(layout.corpus(name), content)
+    write_sealed(layout.corpus_record(name), {KEY: made_of, CONTENT: sha256(layout.corpus(name))})

@@ -7,6 +7,8 @@ from sslpipe.files import read_sealed, sha256, write_sealed, write_text
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import say
+from sslpipe.provenance.record import Artefact
+from sslpipe.provenance.whose import CONTENT, KEY, Whose
 from sslpipe.reporting import datasets
 from sslpipe.stages import find
 from sslpipe.stages.inputs import require
@@ -20,6 +22,9 @@ def run(params: Params, layout: Layout, name: str) -> None:
     Raises UserError when the index is missing or malformed.
     """
     dataset = find(params.datasets, name, "data set")
+    whose = Whose(params, layout)
+    for kind in ("originals", "packed"):
+        whose.require(Artefact(kind, name))
     path = layout.packed_index(name)
     index = read_index(path)
     sheet = layout.contact_sheet(name).name if name in params.contact_sheets else None
@@ -27,6 +32,9 @@ def run(params: Params, layout: Layout, name: str) -> None:
     notes = [_decided(layout, name, stage) for stage in ("download", "subset")]
     remarks = notes[1]["remarks"]
     facts |= {"remarks": remarks} if remarks else {}
+    for kind in ("originals", "packed"):
+        said = whose.recorded(Artefact(kind, name))
+        facts[kind] = {key: said[key] for key in (KEY, CONTENT)}
     lines = [*notes[0]["notes"], *notes[1]["notes"], *remarks]
     write_sealed(layout.dataset_facts(name), facts)
     path = layout.dataset_page(name)

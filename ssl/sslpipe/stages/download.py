@@ -11,6 +11,8 @@ from sslpipe.files import write_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import progress, say
+from sslpipe.provenance.record import Artefact
+from sslpipe.provenance.whose import CONTENT, KEY, Whose
 from sslpipe.schema import Dataset
 from sslpipe.schema.sources import Folder
 from sslpipe.stages import find
@@ -26,6 +28,8 @@ def run(params: Params, layout: Layout, name: str) -> None:
     dataset = find(params.datasets, name, "data set")
     source = dataset.source
     notes: list[str] = []
+    artefact = Artefact("originals", name)
+    made_of = Whose(params, layout).new(artefact)
     own = {"labelled": dataset.labelled, "notes": notes} if isinstance(source, Folder) else {}
     try:
         members = SOURCES[source.kind](source, layout.root, **own)
@@ -38,7 +42,10 @@ def run(params: Params, layout: Layout, name: str) -> None:
         raise UserError(
             text if text.startswith("datasets.") else f"datasets.{name}: {text}"
         ) from None
-    write_sealed(layout.notes(name, "download"), {"notes": notes})
+    write_sealed(
+        layout.notes(name, "download"),
+        {"notes": notes, KEY: made_of, CONTENT: raw.seal(layout.raw(name))},
+    )
     say(f"{name}: {images} images in {layout.raw(name)}")
 
 

@@ -6,17 +6,17 @@ And of two random views of some images that were not trained on, for their align
 import numpy as np
 import torch
 
-from sslpipe.arrays import write_arrays
-from sslpipe.data.index import open_packed
+from sslpipe.arrays import packed_json, write_arrays
 from sslpipe.data.splits import SPLITS
 from sslpipe.evaluation.features import MOST_PAIRED, UNUSED, evenly, extract, two_views
 from sslpipe.files import read_sealed
 from sslpipe.layout import Layout
-from sslpipe.networks.encoder_file import load_encoder
 from sslpipe.params import Params, resolve
 from sslpipe.progress import say
+from sslpipe.provenance.record import Artefact
+from sslpipe.provenance.whose import KEY, Whose
 from sslpipe.stages import find
-from sslpipe.stages.inputs import require, require_size, without_copies
+from sslpipe.stages.inputs import open_encoder, open_set, require_size
 from sslpipe.training.devices import lease
 from sslpipe.training.precision import device_of
 
@@ -29,12 +29,12 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
     by the same arithmetic.
     """
     resolved, resize = resolve(params, name), find(params.datasets, dataset, "data set").resize
-    path = require(layout.encoder(name), f"sslpipe pretrain {name}")
+    whose = Whose(params, layout)
+    made_of = whose.new(Artefact("features", name, dataset))
     if resolved.pretrain.threads:
         torch.set_num_threads(resolved.pretrain.threads)
-    images, index = open_packed(layout, dataset)
-    index = without_copies(layout, dataset, index)
-    encoder = load_encoder(path)
+    images, index = open_set(whose, dataset)
+    encoder = open_encoder(whose, name)
     require_size(name, encoder, dataset, images, params.image_size)
     trained_on = trained_resizes(layout, name)
     if trained_on and resize not in trained_on:  # perhaps on purpose
@@ -56,6 +56,7 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
         "split": splits,
         "views": torch.stack(views).numpy(),
         "classes": np.array(index.classes, dtype=np.str_),
+        KEY: packed_json(made_of),
     }
     write_arrays(layout.embedding(name, dataset), arrays)
 

@@ -3,24 +3,26 @@
 import numpy as np
 import torch
 
-from sslpipe.arrays import read_arrays, write_arrays
+from sslpipe.arrays import packed_json, read_arrays, write_arrays
 from sslpipe.errors import UserError
 from sslpipe.evaluation.protocol import evaluate
 from sslpipe.files import write_json, write_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
 from sslpipe.progress import say
+from sslpipe.provenance.record import Artefact
+from sslpipe.provenance.whose import KEY, Whose
 from sslpipe.reporting.results import CHECKSUM, checksum
-from sslpipe.stages.inputs import require
 
 
 def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
     resolved = resolve(params, name)
-    made_by = f"sslpipe embed {name} {dataset}"
-    path = require(layout.embedding(name, dataset), made_by)
+    whose, features = Whose(params, layout), Artefact("features", name, dataset)
+    whose.require(features)
+    made_of = whose.new(Artefact("scores", name, dataset))
     if resolved.pretrain.threads:
         torch.set_num_threads(resolved.pretrain.threads)
-    arrays = read_arrays(path, made_by)
+    arrays = read_arrays(layout.embedding(name, dataset), features.made_by)
     parts = [arrays[key] for key in ("features", "label", "split", "views", "classes")]
     made = layout.metrics(name, dataset)
     try:
@@ -31,10 +33,10 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
         say(
             f"{name} on {dataset}: all {k} examples vote, as evaluate.knn.k is {params.evaluate.knn.k}"
         )
-    write_sealed(layout.features(name, dataset), done.features, compact=True)
+    write_sealed(layout.features(name, dataset), done.features | {KEY: made_of}, compact=True)
     write_arrays(
         layout.predictions(name, dataset),
-        done.predictions | {CHECKSUM: np.array(checksum(done.scores))},
+        done.predictions | {CHECKSUM: np.array(checksum(done.scores)), KEY: packed_json(made_of)},
         compressed=True,
     )
     write_json(made, done.scores)

@@ -19,12 +19,11 @@ import sslpipe
 from sslpipe.errors import UserError
 from sslpipe.files import need_space, sha256, write_bytes
 from sslpipe.layout import Layout
-from sslpipe.networks.encoder_file import load_encoder
 from sslpipe.params import Params, resolve
 from sslpipe.progress import say
 from sslpipe.reporting.model_card import WEIGHTS, Input, model_card
 from sslpipe.reporting.results import Results
-from sslpipe.stages.inputs import require
+from sslpipe.stages.inputs import open_encoder
 from sslpipe.views.normalize import IMAGENET_MEAN, IMAGENET_STD
 
 FILES = (WEIGHTS, "config.json", "README.md")
@@ -38,9 +37,8 @@ def run(params: Params, layout: Layout, name: str, to: Path | None = None) -> No
     if resolve(params, name).backbone == "pixels":
         raise UserError(f"{name}: raw pixels have no weights to export")
     results = Results(params, layout)
-    path = require(layout.encoder(name), f"sslpipe pretrain {name}")
-    require(layout.pretrain_report(name), f"sslpipe pretrain {name}")
-    made, encoder = results.pretrain[name], load_encoder(path)
+    encoder = open_encoder(results.whose, name)
+    made = results.pretrain[name]
     # timm and torchvision read it without this; transformers asks for it.
     weights = save(
         {key: tensor.contiguous() for key, tensor in encoder.state_dict().items()},
@@ -55,7 +53,7 @@ def run(params: Params, layout: Layout, name: str, to: Path | None = None) -> No
     exported = {
         "exported by": f"sslpipe {sslpipe.__version__}",
         f"{WEIGHTS} sha256": hashlib.sha256(weights).hexdigest(),
-        "encoder sha256": sha256(path),
+        "encoder sha256": sha256(layout.encoder(name)),
     }
     config = timm_config(made["backbone"], encoder.width, expects)
     card = model_card(results, name, width=encoder.width, expects=expects, exported=exported)

@@ -3,17 +3,17 @@
 import numpy as np
 import torch
 
-from sslpipe.arrays import write_arrays
-from sslpipe.data.index import open_packed
+from sslpipe.arrays import packed_json, write_arrays
 from sslpipe.errors import UserError
 from sslpipe.evaluation.finetune import finetune
 from sslpipe.files import write_json
 from sslpipe.layout import Layout
-from sslpipe.networks.encoder_file import load_encoder
 from sslpipe.params import Params, resolve
 from sslpipe.progress import say
+from sslpipe.provenance.record import Artefact
+from sslpipe.provenance.whose import KEY, Whose
 from sslpipe.reporting.results import CHECKSUM, checksum
-from sslpipe.stages.inputs import require, require_size, without_copies
+from sslpipe.stages.inputs import open_encoder, open_set, require_size
 from sslpipe.training.devices import lease
 from sslpipe.training.precision import arithmetic, device_name, device_of, has_bf16
 
@@ -35,13 +35,13 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
             f"{dataset}: not scored; leaderboard in params.yaml names: "
             + ", ".join(params.leaderboard)
         )
-    path = require(layout.encoder(name), f"sslpipe pretrain {name}")
+    whose = Whose(params, layout)
+    made_of = whose.new(Artefact("finetuned", name, dataset))
     settings = resolved.pretrain
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    images, index = open_packed(layout, dataset)
-    index = without_copies(layout, dataset, index)
-    encoder = load_encoder(path)
+    images, index = open_set(whose, dataset)
+    encoder = open_encoder(whose, name)
     require_size(name, encoder, dataset, images, params.image_size)
     with (
         lease(threads=torch.get_num_threads()) as devices,
@@ -64,7 +64,7 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
         )
     write_arrays(
         layout.finetune_predictions(name, dataset),
-        done.predictions | {CHECKSUM: np.array(checksum(done.scores))},
+        done.predictions | {CHECKSUM: np.array(checksum(done.scores)), KEY: packed_json(made_of)},
         compressed=True,
     )
     write_json(layout.finetune_metrics(name, dataset), done.scores)

@@ -5,16 +5,19 @@ from sslpipe.files import write_sealed, write_text
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import say
+from sslpipe.provenance.whose import KEY
 from sslpipe.reporting import leaderboard_text
 from sslpipe.reporting.leaderboard import leaderboard
-from sslpipe.reporting.results import Results
+from sslpipe.reporting.results import LEADERBOARD, Results
 from sslpipe.terminal.leaderboard import print_leaderboard
 
 
 def run(params: Params, layout: Layout) -> None:
     """Of what there is: a run that is not finished is named as missing."""
     settings = {key: getattr(params, key).model_dump(mode="json") for key in ("evaluate", "report")}
-    whole = leaderboard(Results(params, layout), {"sslpipe": sslpipe.__version__, **settings})
+    results = Results(params, layout)
+    whole = leaderboard(results, {"sslpipe": sslpipe.__version__, **settings})
+    whole[KEY] = results.stamp(*LEADERBOARD, tuned=True)
     write_text(layout.leaderboard("csv"), leaderboard_text.as_csv(whole))
     write_sealed(layout.leaderboard("json"), whole)
     write_text(layout.leaderboard("md"), leaderboard_text.as_markdown(whole))

@@ -1,17 +1,18 @@
 """neighbours(dataset): features and packed images → reports/figures/neighbours_<dataset>.png."""
 
-from sslpipe.data.index import open_packed
 from sslpipe.errors import UserError
 from sslpipe.files import write_bytes
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import say
 from sslpipe.reporting import neighbours
+from sslpipe.reporting.few_runs import of_set
 from sslpipe.reporting.letters import drawable
 from sslpipe.reporting.pictures import as_png
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.scored import Scored
 from sslpipe.stages import find
+from sslpipe.stages.inputs import open_set
 
 
 def run(params: Params, layout: Layout, name: str) -> None:
@@ -23,13 +24,11 @@ def run(params: Params, layout: Layout, name: str) -> None:
     find(params.datasets, name, "data set")
     if name not in params.neighbour_strips:
         raise UserError(f"{name}: neighbour_strips in params.yaml does not name this data set")
-    images, index = open_packed(layout, name)
-    few = params.model_copy(update={"leaderboard": [name]})
-    picture = neighbours.draw(
-        images, drawable(index.classes, name), shown(Scored(Results(few, layout)), name)
-    )
+    results = of_set(Results(params, layout), name)
+    images, index = open_set(results.whose, name)
+    picture = neighbours.draw(images, drawable(index.classes, name), shown(Scored(results), name))
     path = layout.figure(f"neighbours_{name}", "png")
-    write_bytes(path, as_png(picture))
+    write_bytes(path, as_png(picture, of=neighbours.stamp(results)))
     say(f"{name}: nearest neighbours in {path}")
 
 

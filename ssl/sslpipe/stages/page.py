@@ -5,8 +5,9 @@ from sslpipe.files import read_sealed, write_text
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import say
+from sslpipe.provenance.whose import KEY
 from sslpipe.reporting.page import page
-from sslpipe.reporting.results import Results
+from sslpipe.reporting.results import CLAIMS, LEADERBOARD, Results
 from sslpipe.stages.inputs import require
 
 
@@ -17,10 +18,11 @@ def run(params: Params, layout: Layout) -> None:
     if "comparisons" not in whole:
         raise UserError(f"{path}: made by an older sslpipe; run: sslpipe leaderboard")
     results = Results(params, layout)
-    scored = {(dataset, run) for dataset, cells in whole["metrics"].items() for run in cells}
-    if whole["pretrain"].keys() != results.pretrain.keys() or scored != results.metrics.keys():
-        raise UserError(f"{path}: other runs are there now; run: sslpipe leaderboard")
-    claims = layout.claims("json")
-    text = page(results, whole, read_sealed(claims) if claims.exists() else None)
+    if whole.get(KEY) != results.stamp(*LEADERBOARD, tuned=True):
+        raise UserError(f"{path}: of other results than there are now; run: sslpipe leaderboard")
+    claims = read_sealed(layout.claims("json")) if layout.claims("json").exists() else None
+    if claims and claims.get(KEY) != results.stamp(*CLAIMS):
+        claims = None
+    text = page(results, whole, claims)
     write_text(layout.page(), text)
     say(f"page: {layout.page()}")

@@ -24,13 +24,14 @@ from sslpipe.networks.encoder_file import save_encoder
 from sslpipe.networks.ranks import ranks
 from sslpipe.params import Params, resolve
 from sslpipe.progress import say
+from sslpipe.provenance.record import Artefact, Record, fingerprint
+from sslpipe.provenance.whose import CONTENT, KEY, Whose
 from sslpipe.schema import ResolvedRun
-from sslpipe.stages.inputs import require
+from sslpipe.stages.inputs import require, require_same, require_unchanged
 from sslpipe.training.checkpoint import RunState
 from sslpipe.training.corpus_images import CorpusImages
 from sslpipe.training.cost import peak_flops
 from sslpipe.training.devices import lease, visible_devices
-from sslpipe.training.fingerprint import Parts, code_version, fingerprint, parts_of
 from sslpipe.training.launch import group, launch, launched
 from sslpipe.training.loop import Trained, build_encoder, train
 from sslpipe.training.online import K, Watched, online_scores
@@ -40,9 +41,14 @@ from sslpipe.training.precision import NAMES, autocast_dtype, device_name, devic
 def run(params: Params, layout: Layout, name: str) -> None:
     """Train (or, for method `random`, only initialise) the encoder of run `name`."""
     resolved = resolve(params, name)
-    make_corpus = f"sslpipe corpus {resolved.corpus}"
-    corpus = require(layout.corpus(resolved.corpus), make_corpus)
-    content = read_sealed(corpus, make_corpus)  # without training too: the report has its hash
+    artefact, of_corpus = Artefact("encoder", name), Artefact("corpus", resolved.corpus)
+    whose = Whose(params, layout)
+    made_of = whose.new(artefact)
+    corpus = require(layout.corpus(resolved.corpus), of_corpus.made_by)
+    content = read_sealed(
+        corpus, of_corpus.made_by
+    )  # without training too: the report has its hash
+    require_same(corpus, sha256(corpus), whose, of_corpus)
     members = [member["dataset"] for member in content["members"]]
     resizes = {name: params.datasets[name].resize for name in members if name in params.datasets}
     left_out = {}
@@ -63,14 +69,15 @@ def run(params: Params, layout: Layout, name: str) -> None:
             return
         encoder = build_encoder(resolved).eval()
         history = untrained_history(resolved, encoder, watched)
-        write_outputs(layout, resolved, encoder, history, about(resolved, corpus, resizes))
+        report = about(resolved, corpus, resizes, made_of)
+        write_outputs(layout, resolved, encoder, history, report)
         return
     gpus = resolved.pretrain.gpus
     if launched():
         device = device_of(visible_devices(), int(os.environ.get("LOCAL_RANK", 0)))
         with group(device):
             leased, lead = visible_devices(), rank == 0
-            pretrain(layout, resolved, corpus, resizes, watched, device, leased, lead=lead)
+            pretrain(layout, resolved, corpus, resizes, made_of, watched, device, leased, lead=lead)
         return
     with lease(gpus, threads=torch.get_num_threads()) as devices:
         if gpus > 1 and devices:
@@ -79,7 +86,7 @@ def run(params: Params, layout: Layout, name: str) -> None:
         if gpus > 1:
             say(f"{name}: no GPU here; one process does the work of {gpus}")
         device = device_of(devices)
-        pretrain(layout, resolved, corpus, resizes, watched, device, devices, lead=True)
+        pretrain(layout, resolved, corpus, resizes, made_of, watched, device, devices, lead=True)
 
 
 def pretrain(
@@ -87,6 +94,7 @@ def pretrain(
     run: ResolvedRun,
     corpus: Path,
     resizes: Mapping[str, str],
+    made_of: Record,
     watched: list[Watched],
     device: torch.device,
     leased: list[str],
@@ -97,13 +105,13 @@ def pretrain(
 
     leased: the ids of all ranks' devices."""
     started = now()
-    content = corpus.read_bytes()
-    identity, made_of = fingerprint(run, content), parts_of(run, content)
     images = corpus_images(layout, corpus, run.image_size, check=lead)  # may refuse: no state yet
-    with RunState(layout.state(run.name), identity, made_of=made_of, lead=lead) as state:
+    with RunState(
+        layout.state(run.name), fingerprint(made_of), made_of=made_of, lead=lead
+    ) as state:
         autocast = autocast_dtype(run.pretrain.precision, device)
         if lead:
-            for line in (*abandoned(layout, run.name, identity, made_of), *slow(device, autocast)):
+            for line in (*abandoned(layout, run.name, made_of), *slow(device, autocast)):
                 say(f"{run.name}: {line}")
         many = f"{ranks()} × " if ranks() > 1 else ""
         precision = NAMES[autocast]
@@ -112,17 +120,18 @@ def pretrain(
         peak = max(peak_flops(device, dtype) for dtype in {autocast, None})
         trained = train(run, images, watched, state, device=device, autocast=autocast)
         if lead:
-            report = about(run, corpus, resizes) | {"started": started, "devices": leased}
+            report = about(run, corpus, resizes, made_of) | {"started": started, "devices": leased}
             report |= measured(trained, run, device, autocast, len(images), peak)
+            require_unchanged(Artefact("encoder", run.name), made_of, layout, "its state is kept")
             write_outputs(layout, run, trained.encoder, trained.state.table(), report)
             say(f"{run.name}: {in_short(report)}")
             state.clear()
 
 
-def abandoned(layout: Layout, run: str, identity: str, made_of: Parts) -> Iterator[str]:
+def abandoned(layout: Layout, run: str, made_of: Record) -> Iterator[str]:
     """What is not gone on with."""
     for state in resumable(layout):
-        if state.run == run and state.fingerprint != identity:
+        if state.run == run and state.fingerprint != fingerprint(made_of):
             yield (
                 f"an interrupted training, after step {state.step}, is given up: "
                 f"{changed(state.folder, made_of)}; it stays until: sslpipe clean"
@@ -189,7 +198,9 @@ def untrained_history(
     return pd.DataFrame([{"epoch": 0, "step": 0, **empty, "resumed": 0, **scores}])
 
 
-def about(run: ResolvedRun, corpus: Path, resizes: Mapping[str, str]) -> dict[str, Any]:
+def about(
+    run: ResolvedRun, corpus: Path, resizes: Mapping[str, str], made_of: Record
+) -> dict[str, Any]:
     """What made this encoder: parameters, inputs, code and versions. resizes: of each of its sets."""
     return {
         "run": run.name,
@@ -204,11 +215,12 @@ def about(run: ResolvedRun, corpus: Path, resizes: Mapping[str, str]) -> dict[st
         "inputs": {"corpus_sha256": sha256(corpus), "resize": dict(resizes)},
         "versions": {
             "sslpipe": sslpipe.__version__,
-            "code": code_version(),
+            "code": made_of["code"]["pretrain"],
             "python": platform.python_version(),
             "torch": torch.__version__,
             "torchvision": torchvision.__version__,
         },
+        KEY: made_of,
         "finished": now(),
     }
 
@@ -275,7 +287,8 @@ def write_outputs(
     history: pd.DataFrame,
     report: dict[str, Any],
 ) -> None:
+    """The report last: what it says of the others is then true."""
+    content = save_encoder(layout.encoder(run.name), encoder, run, report[KEY])
     write_text(layout.history(run.name), history.to_csv(index=False))
-    report |= {"history_sha256": sha256(layout.history(run.name))}
+    report |= {"history_sha256": sha256(layout.history(run.name)), CONTENT: content}
     write_sealed(layout.pretrain_report(run.name), report)
-    save_encoder(layout.encoder(run.name), encoder, run)

@@ -31,7 +31,8 @@ def run(params: Params, layout: Layout) -> None:
             failed.append(" ".join([stage, *arguments]))
             say(f"{failed[-1]}: {error}")
     try:
-        lines = list(missing(Results(params, layout))) or ["Nothing is missing."]
+        results = Results(params, layout)
+        lines = [*missing(results), *left_out(results)] or ["Nothing is missing."]
     except UserError as error:  # a damaged file, of which a stage has spoken already
         lines = [f"What is missing cannot be told: {error}"]
     for line in lines:
@@ -67,6 +68,14 @@ def missing(results: Results) -> Iterator[str]:
         yield from _line(what, names, [f"{command} {run} {dataset}" for dataset, run in cells])
     sets = [name for name in results.params.datasets if name not in results.dataset_facts]
     yield from _line("Not described", sets, [f"describe {name}" for name in sets])
+
+
+def left_out(results: Results) -> Iterator[str]:
+    """What is there, but of something else than params.yaml asks for."""
+    wrong = results.whose.wrong()
+    yield from wrong[:MOST_NAMES]
+    if len(wrong) > MOST_NAMES:
+        yield f"and {len(wrong) - MOST_NAMES} more, which sslpipe doctor lists"
 
 
 def _line(what: str, names: Sequence[str], commands: Sequence[str]) -> Iterator[str]:

@@ -15,15 +15,18 @@ from sslpipe.files import write_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.progress import say
+from sslpipe.provenance.record import Artefact
+from sslpipe.provenance.whose import CONTENT, KEY, Whose
 from sslpipe.stages import find
-from sslpipe.stages.inputs import require
+from sslpipe.stages.inputs import content_of_packed, require, require_same
 
 FLAT = 0.5
 """Share of a set's images."""
 
 
 def run(params: Params, layout: Layout, name: str) -> None:
-    """Write `layout.packed_images(name)`, `layout.packed_index(name)` and `layout.notes(name, "subset")`.
+    """Write `layout.packed_images(name)`, `layout.packed_index(name)`, `layout.notes(name, "subset")` and
+    `layout.packed_record(name)`.
 
     Images: uint8 (N, S, S, 3), S = params.image_size, sorted by split and source name, so that
     each split is one slice. Raises UserError, and changes no file, when too many images are
@@ -31,9 +34,14 @@ def run(params: Params, layout: Layout, name: str) -> None:
     score needs, when it would not be without the copies that are left out.
     """
     dataset = find(params.datasets, name, "data set")
-    tar = require(layout.raw(name), f"sslpipe download {name}")
+    artefact, originals = Artefact("packed", name), Artefact("originals", name)
+    tar = require(layout.raw(name), originals.made_by)
+    whose = Whose(params, layout)
+    made_of = whose.new(artefact)
     try:
-        choices = choose(raw.read(tar), dataset)
+        members = raw.read(tar)
+        require_same(tar, raw.seal(tar), whose, originals)
+        choices = choose(members, dataset)
         ranges, notes = ranges_of(tar, choices, dataset.range, f"{name}: subset")
         for note in notes:
             say(f"{name}: {note}; another range: datasets.{name}.range: [low, high]")
@@ -48,7 +56,8 @@ def run(params: Params, layout: Layout, name: str) -> None:
         )
     except UserError as error:
         raise UserError(f"datasets.{name}: {error}") from None
-    layout.notes(name, "subset").unlink(missing_ok=True)  # of another index
+    for of_another in (layout.notes(name, "subset"), layout.packed_record(name)):
+        of_another.unlink(missing_ok=True)
     if packed.unreadable:
         first = packed.unreadable[0]
         say(
@@ -76,6 +85,14 @@ def run(params: Params, layout: Layout, name: str) -> None:
             say(f"warning: {name}: all {examples} training images vote, as evaluate.knn.k is {k}")
     write_sealed(
         layout.notes(name, "subset"), {"notes": notes, "remarks": remarks, "left_out": left_out}
+    )
+    write_sealed(
+        layout.packed_record(name),
+        {
+            KEY: made_of,
+            CONTENT: content_of_packed(layout, name, left_out),
+            originals.kind: {key: whose.recorded(originals)[key] for key in (KEY, CONTENT)},
+        },
     )
     say(f"{name}: {packed.images} images in {layout.packed_images(name)}")
 

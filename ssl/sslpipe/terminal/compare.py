@@ -12,6 +12,7 @@ from rich.text import Text
 from sslpipe.errors import UserError
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
+from sslpipe.provenance.record import Artefact
 from sslpipe.reporting import statistics
 from sslpipe.reporting.leaderboard import RESAMPLED, legend, remarks, speeds
 from sslpipe.reporting.leaderboard_text import DASH, duration
@@ -104,7 +105,7 @@ def sides(results: Results, one: str, other: str, *, alone: bool) -> tuple[Setti
         raise UserError(f"compare: two different runs are needed, not {one} twice")
     for name in (one, other):
         if name not in results.pretrain:
-            raise UserError(f"{name}: not trained; it is made by: sslpipe pretrain {name}")
+            raise UserError(results.whose.trouble(Artefact("encoder", name)))
     single = Setting(one, (one,)), Setting(other, (other,))
     if alone:
         return single

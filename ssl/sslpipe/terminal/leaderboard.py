@@ -10,8 +10,11 @@ from rich.text import Text
 from sslpipe.errors import UserError
 from sslpipe.files import read_sealed
 from sslpipe.layout import Layout
+from sslpipe.params import Params
+from sslpipe.provenance.whose import KEY
 from sslpipe.reporting.leaderboard import CHANCE, Json, Row, compared, rows_of
 from sslpipe.reporting.leaderboard_text import DASH, in_words
+from sslpipe.reporting.results import LEADERBOARD, Results
 from sslpipe.terminal.console import (
     BEST,
     FAINT,
@@ -41,14 +44,20 @@ IMPORTANCE = (
 )
 
 
-def read_leaderboard(layout: Layout) -> Json:
-    """reports/leaderboard.json. Raises UserError where there is none that can be shown."""
+def read_leaderboard(params: Params, layout: Layout) -> Json:
+    """reports/leaderboard.json. Raises UserError where there is none that can be shown, or it is of other
+    results than there are of params.yaml now."""
     path = layout.leaderboard("json")
     if not path.exists():
         raise UserError(f"{path}: missing; it is made by: sslpipe leaderboard")
     whole = read_sealed(path)
     if not isinstance(whole, dict) or any(key not in whole for key in NEEDED):
         raise UserError(f"{path}: of another version; make it again: sslpipe leaderboard")
+    if whole.get(KEY) != Results(params, layout).stamp(*LEADERBOARD, tuned=True):
+        raise UserError(
+            f"{path}: of other settings or results than those of params.yaml now; run snakemake or "
+            "dvc repro, or, of what there is: sslpipe report"
+        )
     return whole
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from sslpipe.files import sha256
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
+from sslpipe.provenance.record import Artefact
 from sslpipe.reporting.few_runs import of_runs, score_with_interval
 from sslpipe.reporting.leaderboard import MAIN, Json, Row, legend, rows_of
 from sslpipe.reporting.results import Results
@@ -35,7 +36,7 @@ def print_run(params: Params, layout: Layout, name: str, console: Console | None
     console = console or stdout()
     results = Results(params, layout)
     if name not in results.pretrain:
-        console.print(Text(f"{name}: not trained; it is made by: sslpipe pretrain {name}"))
+        console.print(Text(results.whose.trouble(Artefact("encoder", name))))
         return
     made, whole = results.pretrain[name], of_runs(results, [name])
     print_title(console, name, in_short(made))

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from sslpipe.errors import UserError
 from sslpipe.files import Hashed, atomic, sha256, write_json
 from sslpipe.progress import say
-from sslpipe.training.fingerprint import MADE_OF, Parts
+from sslpipe.provenance.record import MADE_OF, Record
 
 
 class RunState:
@@ -25,14 +25,14 @@ class RunState:
     """
 
     def __init__(
-        self, folder: Path, fingerprint: str, *, made_of: Parts | None = None, lead: bool = True
+        self, folder: Path, fingerprint: str, *, made_of: Record | None = None, lead: bool = True
     ) -> None:
         """made_of: what the fingerprint is of, for telling later what has changed."""
         self.folder, self.lead = folder / fingerprint, lead
         self.history = self.folder / "history.csv"
         self.folder.mkdir(parents=True, exist_ok=True)
         if made_of is not None and lead:
-            write_json(self.folder / MADE_OF, made_of._asdict())
+            write_json(self.folder / MADE_OF, made_of)
         self.lock = FileLock(self.folder.with_suffix(".lock"))
 
     def __enter__(self) -> "RunState":

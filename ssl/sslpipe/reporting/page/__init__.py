@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from sslpipe.reporting.leaderboard import Json
+from sslpipe.reporting.neighbours import are_of as neighbours_are_of
 from sslpipe.reporting.page import board, data, sections, summary, words
 from sslpipe.reporting.page.studies import study_sections
 from sslpipe.reporting.results import Results
@@ -89,7 +90,9 @@ def page_content(results: Results, whole: Json, claims: Mapping[str, Any] | None
         "curves": sections.curve_table(results, whole),
         "confusion": sections.confusion_tables(results, whole),
         "strips": [
-            (name, f"figures/neighbours_{name}.png") for name in results.params.neighbour_strips
+            (name, f"figures/neighbours_{name}.png")
+            for name in results.params.neighbour_strips
+            if neighbours_are_of(results, name)
         ],
         "claims": cards,
         "claims_count": _claims_count(cards),

@@ -1,0 +1,658 @@
+"""Whether every number that is shown was made by the settings beside it, whatever happened before.
+
+python tests/engines/sequences.py --sequences 200 --seed 0
+
+Each sequence is of some random operations on a tiny project: edits, runs of either engine, interruptions,
+checkouts, copies, files overwritten or deleted. After each of them all that the project shows is compared
+with a project of the same settings and images in which nothing but the stages ever ran, once each and in
+order. A number may be absent, never another's; and where an engine says that all is up to date, none may
+be missing. Times decide where an interruption strikes, so a replayed sequence may take another turn.
+
+So many stages run that starting Python for each would take nearly all of the time: the `sslpipe` on PATH
+hands its arguments to a server, which has imported the package and forks for each.
+"""
+
+import argparse
+import csv
+import importlib
+import io
+import json
+import os
+import pkgutil
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import cache, cached_property
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import psutil
+import yaml
+from PIL import Image
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE / "faults")]
+
+from small_project import make_project  # noqa: E402
+from workspace import VOLATILE, content, wait_until  # noqa: E402
+
+# --- settings and images ------------------------------------------------------------------------
+
+
+class Variant(NamedTuple):
+    """What may change. neighbours: that vote in k-NN; moved: some images lie in another class's folder;
+    tuned: simclr is fine-tuned too; pixels: there is a run of raw pixels."""
+
+    lr: float = 0.001
+    neighbours: int = 3
+    moved: bool = False
+    tuned: bool = True
+    pixels: bool = True
+
+    def __str__(self) -> str:
+        others = ("moved", "tuned", "pixels")
+        words = [word if getattr(self, word) else f"not-{word}" for word in others]
+        return "_".join([f"lr{self.lr:g}", f"k{self.neighbours}", *words])
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        return ("simclr", "untrained", *(["pixels"] if self.pixels else []))
+
+
+RATES, NEIGHBOURS = (0.001, 0.05), (3, 7)
+
+
+def settings(variant: Variant) -> dict[str, Any]:
+    """params.yaml of a variant. The images are no setting: they lie in `imgs`."""
+    small = {"hidden": 16, "output": 8}
+    runs = {
+        "simclr": {"method": "simclr", "backbone": "resnet18", "corpus": "base"},
+        "untrained": {"method": "random", "backbone": "resnet18", "corpus": "base"},
+        "pixels": {"method": "random", "backbone": "pixels", "corpus": "base"},
+    }
+    return {
+        "image_size": 20,
+        "datasets": {"mine": {"source": {"kind": "folder", "path": "imgs"}}},
+        "leaderboard": ["mine"],
+        "contact_sheets": [],
+        "corpora": {"base": {"datasets": ["mine"]}},
+        "methods": {"simclr": {"lr": variant.lr, "projector": small}, "random": {}},
+        "pretrain": {
+            "epochs": 1,
+            "batch_size": 16,
+            "threads": 1,
+            "precision": "fp32",
+            "checkpoint_minutes": 0,
+            "online": {"datasets": ["mine"]},
+        },
+        "runs": {run: runs[run] for run in variant.runs},
+        "evaluate": {
+            "knn": {"k": variant.neighbours, "also_k": [1]},
+            "probe": {
+                "epochs": 2,
+                "lr": [0.01],
+                "weight_decay": [0.0],
+                "default": {"epochs": 1},
+            },
+            "few_labels": {"fractions": [0.5], "epochs": 2},
+        },
+        "finetune": {
+            "runs": ["simclr"] if variant.tuned else [],
+            "epochs": 1,
+            "batch_size": 16,
+            "lr": [0.001],
+        },
+        "neighbour_strips": ["mine"],
+        "studies": {"method": {"runs": ["simclr", "untrained"], "x": "method"}},
+        "claims": {},
+        "report": {"resamples": 100},
+    }
+
+
+def write_settings(folder: Path, variant: Variant) -> None:
+    text = yaml.safe_dump(settings(variant), sort_keys=False)
+    (folder / "params.yaml").write_text(text, encoding="utf-8")
+
+
+def spell_otherwise(folder: Path, variant: Variant) -> None:
+    """The same settings: another order of keys, a comment, another spelling of a number."""
+    some = settings(variant)
+    for key in ("methods", "pretrain", "evaluate", "finetune"):
+        some[key] = dict(reversed(some[key].items()))
+    text = yaml.safe_dump(some, sort_keys=False).replace("lr: 0.001\n", "lr: 1.0e-3  # the same\n")
+    path = folder / "params.yaml"
+    path.write_text(f"# in other words\n{text}", encoding="utf-8")
+
+
+def there_is(folder: Path) -> Variant:
+    """What params.yaml and the images of a project are now."""
+    some = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    return Variant(
+        lr=float(some["methods"]["simclr"]["lr"]),
+        neighbours=some["evaluate"]["knn"]["k"],
+        moved=are_moved(folder),
+        tuned=bool(some["finetune"]["runs"]),
+        pixels="pixels" in some["runs"],
+    )
+
+
+CLASSES, PER_CLASS = "abc", 24
+MOVED = range(0, PER_CLASS, 3)
+
+
+def draw_images(folder: Path) -> None:
+    """Of three colours below noise, so that classes are told apart, but not always."""
+    chance = np.random.default_rng(0)
+    for channel, name in enumerate(CLASSES):
+        (folder / "imgs" / name).mkdir(parents=True)
+        for number in range(PER_CLASS):
+            pixels = chance.integers(0, 256, (6, 6, 3))
+            pixels[..., channel] = pixels[..., channel] // 2 + 100
+            image = Image.fromarray(pixels.astype(np.uint8)).resize((24, 24))
+            image.save(folder / "imgs" / name / f"{name}{number:02}.png")
+
+
+def are_moved(folder: Path) -> bool:
+    return (folder / "imgs/b/a00.png").exists()
+
+
+def move_images(folder: Path, moved: bool) -> None:
+    """From class a to class b, or back."""
+    source, target = ("a", "b") if moved else ("b", "a")
+    for number in MOVED if are_moved(folder) != moved else ():
+        name = f"a{number:02}.png"
+        (folder / "imgs" / source / name).rename(folder / "imgs" / target / name)
+
+
+# --- a server of stages -------------------------------------------------------------------------
+
+CLIENT = """#!{python} -IS
+import json, os, signal, socket, struct, sys
+
+server = socket.socket(socket.AF_UNIX)
+server.connect({address!r})
+last = signal.SIGKILL
+
+def forward(number, _):
+    global last
+    last = number
+    server.send(bytes([number]))
+
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+    signal.signal(number, forward)
+said = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+socket.send_fds(server, [struct.pack("!I", len(said))], [0, 1, 2])
+server.sendall(said)
+code = server.recv(1)
+if code:
+    os._exit(code[0])
+signal.signal(last, signal.SIG_DFL)
+os.kill(os.getpid(), last)
+"""
+"""A stand-in for `sslpipe`: it passes signals on, and ends as the forked process has ended."""
+
+
+def serve(address: str) -> None:
+    """Until it is killed."""
+    import sslpipe
+
+    for module in pkgutil.walk_packages(sslpipe.__path__, "sslpipe."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(f"{address}.new")
+    listening.listen(64)
+    Path(f"{address}.new").rename(address)
+    while True:
+        client, _ = listening.accept()
+        if os.fork() == 0:
+            listening.close()
+            _answer(client)
+        client.close()
+
+
+def _answer(client: socket.socket) -> None:
+    """Run one command in this process, in its caller's folder and environment; ends the process."""
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    head, files, *_ = socket.recv_fds(client, 4, 3)
+    size, said = int.from_bytes(head), b""
+    while len(said) < size:
+        if not (part := client.recv(size - len(said))):
+            os._exit(1)
+        said += part
+    arguments, folder, environment = json.loads(said)
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    threading.Thread(target=_obey, args=[client], daemon=True).start()
+    code = _run(arguments)
+    with suppress(OSError):
+        client.send(bytes([code]))
+    os._exit(code)
+
+
+def _obey(client: socket.socket) -> None:
+    """Pass on the signals that the caller gets; a caller that is killed takes this process along."""
+    while number := client.recv(1):
+        os.kill(os.getpid(), number[0])
+    os.killpg(0, signal.SIGKILL)
+
+
+def _run(arguments: list[str]) -> int:
+    from sslpipe.cli import main
+
+    try:
+        code = main(arguments)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return code
+
+
+# --- projects -----------------------------------------------------------------------------------
+
+
+class Done(NamedTuple):
+    """What came of a command."""
+
+    code: int
+    said: str
+
+
+HANGS = 400
+"""Seconds after which a command is taken to wait for ever."""
+HUNG = 124
+
+
+class Workshop:
+    """A folder with a clean project, finished ones of each variant that comes up, and the server."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.finished = cache(self._finished)
+        self.shown_when_right = cache(self._shown_when_right)
+
+    def __enter__(self) -> "Workshop":
+        self.clean = self.folder / "clean"
+        make_project(self.clean)
+        for name in ("docs", "benchmarks", "tests", "presets", "README.md"):
+            path = self.clean / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        (self.clean / ".git/info").mkdir(exist_ok=True)
+        (self.clean / ".git/info/exclude").write_text("/imgs/\n", encoding="utf-8")
+        draw_images(self.clean)
+        self._start_server()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.kill()
+        self.server.wait()
+
+    def _start_server(self) -> None:
+        binaries = self.folder / "bin"
+        binaries.mkdir()
+        # a short path, as addresses of sockets have to be
+        self.address = tempfile.mktemp(prefix="sslpipe-", suffix=".socket")
+        client = CLIENT.format(python=sys.executable, address=self.address)
+        (binaries / "sslpipe").write_text(client, encoding="utf-8")
+        (binaries / "sslpipe").chmod(0o755)
+        path = [str(binaries), str(Path(sys.executable).parent), os.environ["PATH"]]
+        kept = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "PYTHONPATH")}
+        self.environment = kept | {
+            "PATH": os.pathsep.join(path),
+            "SSLPIPE_DEVICES": "",
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            # Leases of its own: whatever else trains on this machine is not waited for.
+            "SLURM_JOB_ID": f"test-{os.getpid()}",
+        }
+        self.server = subprocess.Popen(
+            [sys.executable, __file__, "--serve", self.address],
+            env=self.environment | {"PYTHONPATH": str(self.clean / "ssl")},
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        there = lambda: Path(self.address).exists() or self.server.poll() is not None  # noqa: E731
+        if not wait_until(there, 120) or self.server.poll() is not None:
+            raise RuntimeError("the server of stages has not started")
+
+    def start(self, command: str, folder: Path, output: Path) -> subprocess.Popen:
+        """In a session of its own, its output in a file."""
+        with output.open("wb") as file:
+            return subprocess.Popen(
+                command.split(),
+                cwd=folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def run(
+        self, command: str, folder: Path, meanwhile: Callable[[subprocess.Popen], None] = id
+    ) -> Done:
+        """meanwhile: what is done to it once it has started. Waits for all that works in the folder."""
+        output = self.folder / "output.txt"
+        process = self.start(command, folder, output)
+        meanwhile(process)
+        try:
+            code = process.wait(HANGS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            code = process.wait() and HUNG
+        left = lambda: not list(working_in(folder))  # noqa: E731
+        if meanwhile is not id and not wait_until(left, HANGS):
+            code = HUNG
+            for one in working_in(folder):
+                one.kill()
+        return Done(code, output.read_text(encoding="utf-8", errors="replace"))
+
+    def must(self, command: str, folder: Path) -> str:
+        done = self.run(command, folder)
+        if done.code:
+            raise RuntimeError(f"{folder}: {command}: {done.said}")
+        return done.said
+
+    def commit(self, folder: Path) -> None:
+        self.must("git add --all .", folder)
+        who = "-c user.name=x -c user.email=x@x"
+        self.must(f"git {who} commit --quiet --allow-empty --message x", folder)
+
+    def _finished(self, variant: Variant) -> Path:
+        """A project in which every stage ran once, in order: what is right."""
+        folder = copy_project(self.clean, self.folder / "finished" / str(variant))
+        move_images(folder, variant.moved)
+        write_settings(folder, variant)
+        for stage in stages(variant):
+            self.must(f"sslpipe {stage}", folder)
+        return folder
+
+    @cached_property
+    def with_branches(self) -> Path:
+        """A finished project that both engines know, with a branch of other settings."""
+        first, second = Variant(), Variant(lr=RATES[1], neighbours=NEIGHBOURS[1], tuned=False)
+        folder = copy_project(self.finished(first), self.folder / "with_branches")
+        self.must("sslpipe sources", folder)
+        self.must("dvc commit --force --quiet", folder)
+        self.commit(folder)
+        self.must("git branch -M main", folder)
+        self.must("git checkout --quiet -b other", folder)
+        write_settings(folder, second)
+        for name in ("data", "reports"):
+            replace(self.finished(second) / name, folder / name)
+        self.must("sslpipe sources", folder)
+        self.must("dvc commit --force --quiet", folder)
+        self.commit(folder)
+        self.must("git checkout --quiet main", folder)
+        self.must("dvc checkout --quiet --force", folder)
+        self.must("sslpipe sync", folder)
+        self.commit(folder)
+        return folder
+
+    def _shown_when_right(self, variant: Variant, command: str) -> dict[str, Any]:
+        return SHOWS[command.split()[0]](self.must(f"sslpipe {command}", self.finished(variant)))
+
+
+def stages(variant: Variant) -> list[str]:
+    """In an order in which each finds what it reads."""
+    return [
+        "download mine",
+        "subset mine",
+        "describe mine",
+        "corpus base",
+        *(f"code {stage}" for stage in ("pretrain", "embed", "evaluate", "finetune")),
+        *(f"pretrain {run}" for run in variant.runs),
+        *(f"embed {run} mine" for run in variant.runs),
+        *(f"evaluate {run} mine" for run in variant.runs),
+        *(["finetune simclr mine"] if variant.tuned else []),
+        "neighbours mine",
+        "report",
+    ]
+
+
+def copy_project(source: Path, target: Path) -> Path:
+    """As `cp -r`: links stay links."""
+    shutil.copytree(source, target, symlinks=True)
+    return target
+
+
+def replace(source: Path, target: Path, *, keep_time: bool = False) -> None:
+    """target, a file or a folder, becomes a copy of source."""
+    remove(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    copy = shutil.copy2 if keep_time else shutil.copy
+    if source.is_dir():
+        shutil.copytree(source, target, symlinks=True, copy_function=copy)
+    else:
+        copy(source, target)
+
+
+def remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def working_in(folder: Path) -> Iterator[psutil.Process]:
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if Path(process.cwd()) == folder and process.status() != psutil.STATUS_ZOMBIE:
+                yield process
+
+
+# --- what is shown ------------------------------------------------------------------------------
+
+Shown = dict[str, Any]
+"""Where a number stands → the number, nested as need be. Times are left out, and what depends on which
+other runs there are."""
+OF_OTHERS = {"p", "missing", "shake_up", "made_of", "resumed", "to the first", "distance"}
+TIMES = {"images/s", "training", "device-hours", "time", "memory", "utilisation", "finished"}
+
+
+def differences(shown: Any, right: Any, where: str) -> Iterator[str]:
+    """Numbers that are not right. What is not shown is no mistake."""
+    if isinstance(shown, Mapping) and isinstance(right, Mapping):
+        for key, value in shown.items():
+            if key in VOLATILE | OF_OTHERS | TIMES:
+                continue
+            if key not in right:
+                yield f"{where}: {key}: {short(value)} is shown, and nothing is right"
+            else:
+                yield from differences(value, right[key], f"{where}: {key}")
+    elif shown != right:
+        yield f"{where}: {short(shown)} is shown, {short(right)} is right"
+
+
+def short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) < 90 else f"{text[:90]}…"
+
+
+def words_of_run(said: str) -> Shown:
+    """`sslpipe show RUN`, `compare RUN RUN`: lines with a number, but for times and names of files."""
+    found = {}
+    for line in said.splitlines():
+        label, *rest = re.split(r"\s{2,}", line.strip())
+        if re.match(r"sslpipe: |(data|reports)/", label) or not re.search(r"\d", line):
+            continue
+        found[f"{label} {' '.join(rest)}"] = True
+        if label in TIMES:
+            found.popitem()
+    return found
+
+
+def words_of_all(said: str) -> Shown:
+    """`sslpipe show`: its table, and the line above it."""
+    found: Shown = {}
+    headings: list[str] = []
+    for line in said.splitlines():
+        cells = re.split(r"\s{2,}", line.strip())
+        if "classes; images:" in line:
+            found["images"] = line
+        elif "k-NN" in cells:
+            headings = cells
+        elif len(cells) == len(headings) > 1:
+            found[cells[0]] = of_table(headings, cells)
+    return found
+
+
+SHOWS: dict[str, Callable[[str], Shown]] = {
+    "show": lambda said: words_of_all(said) if "k-NN" in said.partition("\n─")[0] else {},
+    "compare": words_of_run,
+}
+
+
+def of_table(headings: list[str], cells: list[str]) -> Shown:
+    found = {key: cell.strip("*` ") for key, cell in zip(headings, cells, strict=True)}
+    return {key: cell for key, cell in found.items() if cell not in ("", "–")}
+
+
+def of_markdown(text: str) -> Shown:
+    """The tables of a page that have a row for each run or data set."""
+    found: Shown = {}
+    section, headings = "", []
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("| ").split("|")]
+        if line.startswith("#"):
+            section = line.strip("# ")
+        if not line.startswith("|"):
+            headings = []
+        elif not headings:
+            headings = cells
+        elif {"run", "data set"} & set(headings) and not set(line) <= set("|:- "):
+            row = of_table(headings, cells)
+            name = row.get("run") or row.get("data set")
+            row.pop("difference", None)
+            found.setdefault(f"{section} {name}", {}).update(row)
+    return found
+
+
+def of_leaderboard(path: Path) -> Shown:
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    whole["rows"] = {f"{row['run']} {row['dataset']}": row for row in whole["rows"]}
+    whole["comparisons"] = {name: of_pairs(table) for name, table in whole["comparisons"].items()}
+    return whole
+
+
+def of_pairs(table: Shown) -> Shown:
+    runs = list(enumerate(table["runs"]))
+    keys = ("difference", "low", "high")
+    return {f"{a} {b}": [table[key][i][j] for key in keys] for i, a in runs for j, b in runs}
+
+
+def of_csv(path: Path) -> Shown:
+    rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
+    return {
+        f"{row['run']} {row['dataset']}": {key: value for key, value in row.items() if value}
+        for row in rows
+    }
+
+
+def of_curves(path: Path) -> Shown:
+    return dict.fromkeys(path.read_text(encoding="utf-8").splitlines(), True)
+
+
+def of_page(path: Path) -> Shown:
+    """The data that the page's script shows."""
+    text = path.read_text(encoding="utf-8")
+    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
+    whole = json.loads(data)
+    whole["rows"] = {f"{row['run']} {row['dataset']}": row for row in whole["rows"]}
+    whole["comparisons"] = {
+        name: {
+            frozenset(pair): sorted(map(abs, table))
+            for pair, *table in zip(
+                combinations(table["runs"], 2),
+                *(table[key] for key in ("difference", "low", "high")),
+                strict=True,
+            )
+        }
+        for name, table in whole["comparisons"].items()
+    }
+    shared = whole.pop("shared")
+    for run in whole["runs"].values():
+        run["parameters"] = shared | run["parameters"]
+    for some in whole["maps"].values():
+        some.pop("runs_shown", None)
+    del whole["studies"]  # which are compared as Markdown
+    return whole
+
+
+DOCUMENTS: dict[str, Callable[[Path], Shown]] = {
+    "leaderboard.json": of_leaderboard,
+    "leaderboard.csv": of_csv,
+    "leaderboard.md": lambda path: of_markdown(path.read_text(encoding="utf-8")),
+    "studies/method.md": lambda path: of_markdown(path.read_text(encoding="utf-8")),
+    "curves.csv": of_curves,
+    "index.html": of_page,
+}
+STRIP = "figures/neighbours_mine.png"
+MADE_BY_REPORT = (*DOCUMENTS, "claims.json", "claims.md")
+
+
+class Violation(NamedTuple):
+    """kind: wrong (a number), traceback, hangs, stuck (an engine says that all is well, or fails for
+    good), spelling (of which nothing follows)."""
+
+    kind: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.text}"
+
+
+def wrong_in_reports(reports: Path, right: Path, *, whole: bool) -> Iterator[Violation]:
+    """reports, right: folders. whole: nothing may be missing."""
+    for name, read in DOCUMENTS.items():
+        if (path := reports / name).exists():
+            for text in differences(read(path), read(right / name), name):
+                yield Violation("wrong", text)
+    page = reports / "index.html"
+    strip_shown = page.exists() and STRIP in page.read_text(encoding="utf-8")
+    if whole:
+        yield from wrong_when_whole(reports, right)
+        if not strip_shown:
+            yield Violation("stuck", f"{STRIP} is not shown")
+    if strip_shown and not same_as_one(reports / STRIP, [right / STRIP]) and whole:
+        yield Violation("wrong", f"{STRIP}: of something else")
+
+
+def same_as_one(path: Path, others: list[Path]) -> bool:
+    return path.exists() and any(path.read_bytes() == other.read_bytes() for other in others)
+
+
+def wrong_when_whole(reports: Path, right: Path) -> Iterator[Violation]:
+    """All files of a whole report, but for those that are compared otherwise and those with times."""
+    for theirs in sorted(right.rglob("*")):
+        name = theirs.relative_to(right).as_posix()
+        if theirs.is_dir() or name in DOCUMENTS or theirs.suffix in (".svg", ".png"):
+            continue
+        if not (reports / name).exists():
+            yield Violation("stuck", f"reports/{name}: missing, and nobody says so")
+        elif content(reports / name) != content(theirs):
+            yield Violation("wrong", f"reports/{name}: not as it is made of these settings")
