@@ -238,6 +238,9 @@ def _answer(client: socket.socket) -> None:
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
+    # new ones, as the server's remember what kind of file they were opened on
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
@@ -414,7 +417,7 @@ class Workshop:
         return folder
 
     def _shown_when_right(self, variant: Variant, command: str) -> dict[str, Any]:
-        return SHOWS[command.split()[0]](self.must(f"sslpipe {command}", self.finished(variant)))
+        return words_of(command, self.must(f"sslpipe {command}", self.finished(variant)))
 
 
 def stages(variant: Variant) -> list[str]:
@@ -488,26 +491,42 @@ def differences(shown: Any, right: Any, where: str) -> Iterator[str]:
         yield f"{where}: {short(shown)} is shown, {short(right)} is right"
 
 
+MOST_NUMBERS = 4
+"""Of one document, that are told."""
+
+
+def wrong(shown: Shown, right: Shown, where: str) -> Iterator["Violation"]:
+    found = list(differences(shown, right, where))
+    for text in found[:MOST_NUMBERS]:
+        yield Violation("wrong", text)
+    if more := found[MOST_NUMBERS:]:
+        yield Violation("wrong", f"{where}: {len(more)} more numbers")
+
+
 def short(value: Any) -> str:
     text = str(value)
     return text if len(text) < 90 else f"{text[:90]}…"
 
 
-def words_of_run(said: str) -> Shown:
-    """`sslpipe show RUN`, `compare RUN RUN`: lines with a number, but for times and names of files."""
-    found = {}
-    for line in said.splitlines():
-        label, *rest = re.split(r"\s{2,}", line.strip())
-        if re.match(r"sslpipe: |(data|reports)/", label) or not re.search(r"\d", line):
-            continue
-        found[f"{label} {' '.join(rest)}"] = True
-        if label in TIMES:
-            found.popitem()
-    return found
+def words_of(command: str, said: str) -> Shown:
+    """What `sslpipe show`, `show RUN` and `compare RUN RUN` print."""
+    return words_of_all(said) if command == "show" else words_of_runs(said)
+
+
+def words_of_runs(said: str) -> Shown:
+    """Lines with a number, but for times, what files are called, and messages."""
+    lines = [re.split(r"\s{2,}", line.strip()) for line in said.splitlines()]
+    return {
+        " ".join(line): True
+        for line in lines
+        if re.search(r"\d", " ".join(line))
+        and line[0] not in TIMES
+        and not re.match(r"sslpipe: |(data|reports)/", line[0])
+    }
 
 
 def words_of_all(said: str) -> Shown:
-    """`sslpipe show`: its table, and the line above it."""
+    """The table, and the line above it."""
     found: Shown = {}
     headings: list[str] = []
     for line in said.splitlines():
@@ -516,15 +535,9 @@ def words_of_all(said: str) -> Shown:
             found["images"] = line
         elif "k-NN" in cells:
             headings = cells
-        elif len(cells) == len(headings) > 1:
+        elif len(cells) == len(headings):
             found[cells[0]] = of_table(headings, cells)
     return found
-
-
-SHOWS: dict[str, Callable[[str], Shown]] = {
-    "show": lambda said: words_of_all(said) if "k-NN" in said.partition("\n─")[0] else {},
-    "compare": words_of_run,
-}
 
 
 def of_table(headings: list[str], cells: list[str]) -> Shown:
@@ -597,8 +610,6 @@ def of_page(path: Path) -> Shown:
     shared = whole.pop("shared")
     for run in whole["runs"].values():
         run["parameters"] = shared | run["parameters"]
-    for some in whole["maps"].values():
-        some.pop("runs_shown", None)
     del whole["studies"]  # which are compared as Markdown
     return whole
 
@@ -611,8 +622,8 @@ DOCUMENTS: dict[str, Callable[[Path], Shown]] = {
     "curves.csv": of_curves,
     "index.html": of_page,
 }
+CLAIMS = ("claims.json", "claims.md")
 STRIP = "figures/neighbours_mine.png"
-MADE_BY_REPORT = (*DOCUMENTS, "claims.json", "claims.md")
 
 
 class Violation(NamedTuple):
@@ -630,20 +641,9 @@ def wrong_in_reports(reports: Path, right: Path, *, whole: bool) -> Iterator[Vio
     """reports, right: folders. whole: nothing may be missing."""
     for name, read in DOCUMENTS.items():
         if (path := reports / name).exists():
-            for text in differences(read(path), read(right / name), name):
-                yield Violation("wrong", text)
-    page = reports / "index.html"
-    strip_shown = page.exists() and STRIP in page.read_text(encoding="utf-8")
+            yield from wrong(read(path), read(right / name), name)
     if whole:
         yield from wrong_when_whole(reports, right)
-        if not strip_shown:
-            yield Violation("stuck", f"{STRIP} is not shown")
-    if strip_shown and not same_as_one(reports / STRIP, [right / STRIP]) and whole:
-        yield Violation("wrong", f"{STRIP}: of something else")
-
-
-def same_as_one(path: Path, others: list[Path]) -> bool:
-    return path.exists() and any(path.read_bytes() == other.read_bytes() for other in others)
 
 
 def wrong_when_whole(reports: Path, right: Path) -> Iterator[Violation]:
@@ -656,3 +656,483 @@ def wrong_when_whole(reports: Path, right: Path) -> Iterator[Violation]:
             yield Violation("stuck", f"reports/{name}: missing, and nobody says so")
         elif content(reports / name) != content(theirs):
             yield Violation("wrong", f"reports/{name}: not as it is made of these settings")
+    page = reports / "index.html"
+    strip_shown = page.exists() and STRIP in page.read_text(encoding="utf-8")
+    if strip_shown and (reports / STRIP).read_bytes() != (right / STRIP).read_bytes():
+        yield Violation("wrong", f"{STRIP}: of something else, and on the page")
+
+
+def manners(command: str, done: Done) -> Iterator[Violation]:
+    """A command works, or refuses in words."""
+    if done.code == HUNG:
+        yield Violation("hangs", f"{command}: {last_lines(done.said)}")
+    elif "Traceback (most recent call last)" in done.said:
+        of_it = done.said.rpartition("Traceback (most recent call last)")[2]
+        error = re.search(r"^\S.*(\n\s+\S.*)*\n(\w[\w.]*(?:: .*)?)$", of_it, re.MULTILINE)
+        last = re.findall(r'File "[^"]*?/(\w+/\w+\.py)", line (\d+)', of_it)[-1:]
+        yield Violation(
+            "traceback", f"{command}: {last} {error[2] if error else last_lines(of_it)}"
+        )
+    elif command.startswith("sslpipe ") and done.code not in (0, 1):
+        yield Violation("traceback", f"{command} ends with {done.code}: {last_lines(done.said)}")
+
+
+def last_lines(said: str, most: int = 6) -> str:
+    return " / ".join(line.strip() for line in said.splitlines()[-most:])
+
+
+def shown_at_once(workshop: Workshop, folder: Path, variant: Variant) -> Iterator[Violation]:
+    """By the commands that make nothing."""
+    pairs = combinations(variant.runs, 2)
+    for command in (
+        "show",
+        *(f"show {run}" for run in variant.runs),
+        *(f"compare {one} {other}" for one, other in pairs),
+    ):
+        done = workshop.run(f"sslpipe {command}", folder)
+        bad = list(manners(f"sslpipe {command}", done))
+        yield from bad
+        if bad:
+            continue
+        right = workshop.shown_when_right(variant, command)
+        yield from wrong(words_of(command, done.said), right, f"sslpipe {command}")
+
+
+class Looked(NamedTuple):
+    """whole: the report says that nothing is missing; said: all that it says."""
+
+    violations: list[Violation]
+    whole: bool
+    said: str
+
+
+def look(workshop: Workshop, folder: Path) -> Looked:
+    """At all that a project shows of what there is, without changing anything in it."""
+    variant = there_is(folder)
+    found = list(shown_at_once(workshop, folder, variant))
+    beside = linked(folder, workshop.folder / "beside")
+    done = workshop.run("sslpipe report", beside)
+    whole = "Nothing is missing." in done.said
+    found += manners("sslpipe report", done)
+    right = workshop.finished(variant) / "reports"
+    found += wrong_in_reports(beside / "reports", right, whole=whole)
+    return Looked(found, whole, done.said)
+
+
+def linked(folder: Path, beside: Path) -> Path:
+    """A project's files as links, for a report of its own. The pipeline replaces files, and never writes
+    into one."""
+    remove(beside)
+    beside.mkdir()
+    for name in ("data", "reports", ".state/sources"):
+        if (folder / name).is_dir():
+            shutil.copytree(folder / name, beside / name, symlinks=True, copy_function=os.link)
+    for name in (*DOCUMENTS, *CLAIMS):
+        remove(beside / "reports" / name)
+    shutil.copy(folder / "params.yaml", beside)
+    (beside / "imgs").symlink_to(folder / "imgs")
+    return beside
+
+
+# --- ways out -----------------------------------------------------------------------------------
+
+
+def named(said: str) -> list[str]:
+    """Commands that messages tell to run, in their order."""
+    from sslpipe.cli import STAGES
+
+    a_name = r" \w+"
+    stage = "|".join(f"{name}{a_name * len(takes)}" for name, (takes, _) in STAGES.items())
+    stage += "|report"
+    found = []
+    for line in said.splitlines():
+        if "--unlock" in line:
+            found.append("snakemake --unlock --cores 1")
+        if match := re.search(r"((?:data|reports)/[^\s:]+): .*delete it", line):
+            found.append(f"rm -rf {match[1]}")
+        found += [f"sslpipe {command}" for command in re.findall(rf"sslpipe ({stage})\b", line)]
+    return list(dict.fromkeys(found))
+
+
+MOST_REPAIRS = 40
+
+
+def follow(workshop: Workshop, folder: Path, commands: list[str]) -> list[str]:
+    """Run commands that messages name, and before each that fails those that it names. Returns those that
+    ran."""
+    ran: list[str] = []
+    left = list(commands)
+    while left and len(ran) < MOST_REPAIRS:
+        command = left.pop(0)
+        done = workshop.run(command, folder)
+        ran.append(command)
+        if done.code:
+            first = [other for other in named(done.said) if other != command]
+            left[:0] = [*first, command] if first and ran.count(command) < 4 else []
+    return ran
+
+
+def way_out(workshop: Workshop, folder: Path, said: str) -> str:
+    """What comes of doing what the report names, until it names nothing more."""
+    ran: list[str] = []
+    while "Nothing is missing." not in said:
+        if not (commands := named(said)) or len(ran) > MOST_REPAIRS:
+            return f"no way out, even by {'; '.join(ran) or 'anything named'}; then: {last_lines(said)}"
+        ran += follow(workshop, folder, commands[:1])
+        said = workshop.run("sslpipe report", folder).said
+    return f"the way out: {'; '.join(ran)}"
+
+
+# --- operations ---------------------------------------------------------------------------------
+
+UP_TO_DATE = {
+    "snakemake --cores 2": ("snakemake -n --cores 1", "Nothing to be done"),
+    "dvc repro": ("dvc status", "up to date"),
+}
+"""Engine → how to ask it whether there is anything to do, and what it says if not."""
+ENGINES = tuple(UP_TO_DATE)
+OTHER_STAGES = (
+    "sources", "leaderboard", "figures", "study method", "claims", "page", "report", "status", "doctor",
+    "clean --all",
+)  # fmt: skip
+
+
+class Play:
+    """One sequence under way. folder: of the project, which a copy may take the place of."""
+
+    def __init__(self, workshop: Workshop, seed: int) -> None:
+        self.workshop, self.chance = workshop, random.Random(seed)
+        self.place = workshop.folder / f"sequence-{seed}"
+        self.place.mkdir()
+        self.copies = 0
+        self.violations: list[Violation] = []
+        fresh = self.chance.random() < 0.15
+        self.folder = copy_project(
+            workshop.clean if fresh else workshop.with_branches, self.place / "project-0"
+        )
+        if fresh:
+            write_settings(self.folder, Variant())
+            workshop.commit(self.folder)
+        self.said = ["nothing made yet" if fresh else "all made"]
+        self.looked = look(workshop, self.folder)
+        self.violations += self.looked.violations
+
+    def do(self, operation: str) -> None:
+        """And look at what is then shown."""
+        before = self.looked.whole
+        self.said.append(OPERATIONS[operation][1](self))
+        self.looked = look(self.workshop, self.folder)
+        if operation == "spelling" and before and not self.looked.whole:
+            self.found("spelling", self.looked.said)
+        self.violations += [
+            some._replace(text=f"after {self.said[-1]}: {some.text}")
+            for some in self.looked.violations
+        ]
+
+    def found(self, kind: str, text: str) -> None:
+        self.violations.append(Violation(kind, text))
+
+    def run(self, command: str, meanwhile: Callable[[subprocess.Popen], None] = id) -> Done:
+        done = self.workshop.run(command, self.folder, meanwhile)
+        if meanwhile is id:  # who is killed may say anything
+            self.violations += manners(command, done)
+        return done
+
+    def other_settings(self) -> Variant:
+        """One or two of them."""
+        variant = there_is(self.folder)
+        change = {
+            "lr": RATES[variant.lr == RATES[0]],
+            "neighbours": NEIGHBOURS[variant.neighbours == NEIGHBOURS[0]],
+            "tuned": not variant.tuned,
+            "pixels": not variant.pixels,
+        }
+        keys = self.chance.choices(list(change), [3, 2, 1, 1], k=self.chance.choice([1, 1, 2]))
+        return variant._replace(**{key: change[key] for key in keys})
+
+    def other_variant(self) -> Variant:
+        """Another one than there is, perhaps of other images."""
+        variant = self.other_settings()
+        return variant._replace(moved=variant.moved ^ (self.chance.random() < 0.3))
+
+
+def edit(play: Play) -> str:
+    variant = play.other_settings()
+    write_settings(play.folder, variant)
+    return f"edit to {variant}"
+
+
+def spelling(play: Play) -> str:
+    spell_otherwise(play.folder, there_is(play.folder))
+    return "the same settings in other words"
+
+
+def images(play: Play) -> str:
+    moved = not are_moved(play.folder)
+    move_images(play.folder, moved)
+    return f"images of a {'moved to b' if moved else 'moved back'}"
+
+
+def snakemake(play: Play) -> str:
+    return run_engine(play, ENGINES[0])
+
+
+def dvc(play: Play) -> str:
+    return run_engine(play, ENGINES[1])
+
+
+def run_engine(play: Play, engine: str) -> str:
+    """Until it has done all, by way of what its messages name. Then it has to be right when it says that
+    there is nothing to do."""
+    ran: list[str] = []
+    for attempt in range(6):
+        done = play.run(engine)
+        if done.code == 0 and up_to_date(play, engine):
+            play.violations += vouched_for(play, engine)
+            break
+        commands = named(done.said) if done.code else []
+        if attempt == 5 or (done.code and not commands):
+            text = (
+                f"{engine} {'fails' if done.code else 'is never done'}: {last_lines(done.said, 12)}"
+            )
+            play.found("stuck", f"{text} (ran before: {'; '.join(ran) or 'nothing'})")
+            break
+        ran += follow(play.workshop, play.folder, commands)
+    return f"{engine} (after {'; '.join(ran)})" if ran else engine
+
+
+def up_to_date(play: Play, engine: str) -> bool:
+    ask, answer = UP_TO_DATE[engine]
+    return answer in play.run(ask).said
+
+
+def vouched_for(play: Play, engine: str) -> Iterator[Violation]:
+    """Where an engine says that all is up to date, all is there, and right."""
+    looked = look(play.workshop, play.folder)
+    right = play.workshop.finished(there_is(play.folder)) / "reports"
+    if looked.whole:
+        for some in wrong_in_reports(play.folder / "reports", right, whole=True):
+            yield some._replace(text=f"{engine} says that all is up to date: {some.text}")
+        return
+    said = looked.said.replace("\n", " / ")
+    out = way_out(play.workshop, play.folder, looked.said)
+    yield Violation(
+        "stuck", f"{engine} says that all is up to date; the report says: {said}; {out}"
+    )
+
+
+def stage(play: Play) -> str:
+    """One by hand, or some in order."""
+    order = stages(there_is(play.folder))
+    first, many = play.chance.randrange(len(order)), play.chance.choice([1, 1, 2, 4])
+    chosen = order[first : first + many]
+    if play.chance.random() < 0.3:
+        chosen = [play.chance.choice(OTHER_STAGES)]
+    for name in chosen:
+        play.run(f"sslpipe {name}")
+    return "; ".join(f"sslpipe {name}" for name in chosen)
+
+
+def sync(play: Play) -> str:
+    done = play.run("sslpipe sync")
+    if done.code == 0:
+        for engine in ENGINES:
+            if up_to_date(play, engine):
+                play.violations += vouched_for(play, engine)
+            else:
+                play.found("stuck", f"sslpipe sync is content, {engine} has something to do")
+    return f"sslpipe sync{' (refused)' if done.code else ''}"
+
+
+def something_to_do(play: Play) -> str:
+    """An edit most times. Returns what is then to be run, and how that came."""
+    if play.chance.random() < 0.7:
+        return f"{play.chance.choice([edit, edit, images])(play)}, "
+    return ""
+
+
+def interrupt(play: Play) -> str:
+    """An engine, or a stage, at a random moment: it alone, or all that it has started."""
+    before = something_to_do(play)
+    hand = f"sslpipe {play.chance.choice(stages(there_is(play.folder)))}"
+    command = play.chance.choice([*ENGINES, *ENGINES, hand])
+    number = play.chance.choice([signal.SIGTERM, signal.SIGKILL])
+    alone = play.chance.random() < 0.4
+    seconds = play.chance.uniform(0, 2 if command == hand else 15)
+
+    def strike(process: subprocess.Popen) -> None:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        with suppress(ProcessLookupError):
+            (os.kill if alone else os.killpg)(process.pid, number)
+
+    play.run(command, strike)
+    whom = "alone" if alone else "and all its processes"
+    return f"{before}{command}: {number.name} to it {whom} after {seconds:.1f} s"
+
+
+def edit_while_running(play: Play) -> str:
+    """Settings or images."""
+    before = something_to_do(play)
+    engine, seconds = play.chance.choice(ENGINES), play.chance.uniform(0, 15)
+    change, said = play.chance.choice([edit, edit, edit, images]), []
+
+    def disturb(process: subprocess.Popen) -> None:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        said.append(change(play))
+
+    done = play.run(engine, disturb)
+    play.violations += manners(engine, done)
+    if up_to_date(play, engine):
+        play.violations += vouched_for(play, engine)
+    return f"{before}{engine}, after {seconds:.1f} s {said[0]}"
+
+
+def branch(play: Play) -> str:
+    """Commit all, go to another branch, and perhaps fetch from DVC's cache what belongs to it."""
+    workshop, folder = play.workshop, play.folder
+    workshop.commit(folder)
+    there_are = workshop.must("git branch --format %(refname:short)", folder).split()
+    here = workshop.must("git branch --show-current", folder).strip()
+    new = f"branch-{len(there_are)}"
+    name = play.chance.choice([*(some for some in there_are if some != here), new])
+    workshop.must(f"git checkout --quiet {'-b ' if name == new else ''}{name}", folder)
+    said = f"commit, checkout of {'a new branch' if name == new else name}"
+    if play.chance.random() < 0.6:
+        play.run("dvc checkout")
+        said += ", dvc checkout"
+    return said
+
+
+def copy(play: Play) -> str:
+    play.copies += 1
+    old = play.folder
+    play.folder = copy_project(old, play.place / f"project-{play.copies}")
+    if stays := play.chance.random() < 0.6:
+        return f"copy of the project (the old one {'stays' if stays else 'goes'})"
+    remove(old)
+    return "the project is moved"
+
+
+def parts(finished: Path) -> list[str]:
+    """Folders and files of data/ and reports/."""
+    found = [path for name in ("data", "reports") for path in (finished / name).rglob("*")]
+    names = sorted(path.relative_to(finished).as_posix() for path in found)
+    return [name for name in names if not name.startswith(("data/local", "data/README"))]
+
+
+UNREAD = (".csv", ".html", ".md", ".png", ".svg")
+"""Of reports/: what nothing reads again, so that it can only say itself what it is of."""
+
+
+def is_read(name: str) -> bool:
+    if name.startswith("data/") or "history" in name or name.endswith(STRIP):
+        return True
+    return not name.endswith(UNREAD)
+
+
+def overwrite(play: Play) -> str:
+    """A file or folder by that of a project of other settings or images."""
+    variant = play.other_variant()
+    other = play.workshop.finished(variant)
+    name = play.chance.choice([name for name in parts(other) if is_read(name)])
+    name = play.chance.choices([name, "data", "reports"], [8, 1, 1])[0]
+    replace(other / name, play.folder / name, keep_time=play.chance.random() < 0.4)
+    return f"{name} overwritten by that of {variant}"
+
+
+def delete(play: Play) -> str:
+    name = play.chance.choice(parts(play.workshop.finished(there_is(play.folder))))
+    name = play.chance.choices([name, "data", "reports"], [8, 1, 1])[0]
+    remove(play.folder / name)
+    return f"{name} deleted"
+
+
+def export(play: Play) -> str:
+    """A run's weights with a card that has its scores."""
+    variant, run = there_is(play.folder), play.chance.choice(["simclr", "untrained"])
+    command = f"sslpipe export {run}"
+    done = play.run(command)
+    if done.code == 0:
+        play.workshop.must(command, play.workshop.finished(variant))
+        cards = [
+            of_card(folder / "exports" / run / "README.md")
+            for folder in (play.folder, play.workshop.finished(variant))
+        ]
+        play.violations += wrong(*cards, command)
+    return f"{command}{' (refused)' if done.code else ''}"
+
+
+def of_card(path: Path) -> Shown:
+    """Its scores, and the checksums of what it is a card of."""
+    text = path.read_text(encoding="utf-8")
+    return of_markdown(text) | dict.fromkeys(re.findall(r"[0-9a-f]{64}", text), True)
+
+
+OPERATIONS: dict[str, tuple[float, Callable[[Play], str]]] = {
+    "edit": (5, edit),
+    "spelling": (1, spelling),
+    "images": (3, images),
+    "snakemake": (4, snakemake),
+    "dvc": (4, dvc),
+    "stage": (4, stage),
+    "sync": (2, sync),
+    "interrupt": (4, interrupt),
+    "edit while running": (4, edit_while_running),
+    "branch": (4, branch),
+    "copy": (2, copy),
+    "overwrite": (5, overwrite),
+    "delete": (4, delete),
+    "export": (1, export),
+}
+"""Name → how often it is drawn, and what it does."""
+
+
+def play(workshop: Workshop, seed: int, operations: list[str] | None = None) -> Play:
+    """A sequence, of the given operations or of some drawn at random; its folder goes."""
+    under_way = Play(workshop, seed)
+    if operations is None:
+        weights = [weight for weight, _ in OPERATIONS.values()]
+        many = under_way.chance.randint(2, 5)
+        operations = under_way.chance.choices(list(OPERATIONS), weights, k=many)
+        operations += under_way.chance.choice([["snakemake"], ["dvc"], []])
+    for operation in operations:
+        under_way.do(operation)
+    remove(under_way.place)
+    return under_way
+
+
+# --- the command --------------------------------------------------------------------------------
+
+
+def main() -> int:
+    options = arguments()
+    if options.serve:
+        serve(options.serve)
+    violations = 0
+    with tempfile.TemporaryDirectory() as temporary, Workshop(Path(temporary)) as workshop:
+        for seed in range(options.seed, options.seed + options.sequences):
+            began = time.monotonic()
+            played = play(workshop, seed)
+            found = list(dict.fromkeys(played.violations))
+            violations += len(found)
+            count = f"{len(found)} violations" if found else "ok"
+            seconds = time.monotonic() - began
+            print(f"{seed}: {' | '.join(played.said)}: {count}, {seconds:.0f} s", flush=True)
+            for violation in found:
+                print(f"    {violation}", flush=True)
+    print(f"{options.sequences} sequences, {violations} violations")
+    return 1 if violations else 0
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sequences", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0, help="of the first; the next have the next")
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,5 +1,6 @@
 """A small experiment in a folder of its own: a clone of the working tree with other parameters."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -64,22 +65,34 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def run(self, command: str, *, check: bool = True, **environment: str):
+    def environment(self) -> dict[str, str]:
         binaries = Path(sys.executable).parent
         path = f"{binaries}{os.pathsep}{os.environ['PATH']}"
         env = {**os.environ, "PATH": path, "SSLPIPE_DEVICES": "", "OMP_NUM_THREADS": "1"}
         # Leases of its own: whatever else trains on this machine is not waited for.
-        env["SLURM_JOB_ID"] = f"test-{os.getpid()}"
+        return env | {"SLURM_JOB_ID": f"test-{os.getpid()}"}
+
+    def start(self, command: str, **settings: object) -> subprocess.Popen:
+        """settings: of the process."""
+        return subprocess.Popen(
+            command.split(), cwd=self.folder, env=self.environment(), **settings
+        )
+
+    def run(self, command: str, *, check: bool = True, **environment: str):
         done = subprocess.run(
             command.split(),
             cwd=self.folder,
-            env=env | environment,
+            env=self.environment() | environment,
             capture_output=True,
             encoding="utf-8",
         )
         if check:
             assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done
+
+    def read(self, file: str):
+        """A JSON file's content."""
+        return json.loads((self.folder / file).read_text(encoding="utf-8"))
 
     def copy(self, folder: Path) -> "Project":
         shutil.copytree(self.folder, folder)

@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -218,3 +220,50 @@ def test_what_neither_engine_made_is_named_with_the_way_out(monkeypatch):
         sync.sync()
     assert "neither engine has made data/code/evaluate.json" in str(refused.value)
     assert "delete it and run snakemake" in str(refused.value)
+
+
+# --- params.yaml is edited while an engine works ----------------------------------------------
+
+
+def edited_in_mid_training(project, command):
+    """Run a command and, once a training is at work, halve its learning rate in params.yaml. Returns the
+    exit status and what was printed."""
+    project.edit("pretrain.epochs", 10)
+    log = project.folder / "log"
+    with log.open("w") as file:
+        process = project.start(command, stdout=file, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + 120
+        while "epoch 2/10" not in log.read_text():
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        project.edit("methods.simclr.lr", 0.0005)
+        return process.wait(timeout=300), log.read_text()
+
+
+def test_dvc_records_no_settings_that_were_edited_meanwhile(dvc_project, tmp_path):
+    project = dvc_project.copy(tmp_path / "project")
+    before = project.read("reports/pretrain/simclr.json")["parameters"]["settings"]["lr"]
+    status, said = edited_in_mid_training(project, "dvc repro pretrain@simclr")
+    assert status != 0
+    assert "encoder simclr: changed while it was made: settings (runs.simclr)" in said
+    assert "its state is kept" in said
+    lock = yaml.safe_load((project.folder / "dvc.lock").read_text())
+    recorded = lock["stages"]["pretrain@simclr"]["params"]["params.yaml"]
+    assert recorded["pretrain"]["epochs"] == 2  # as before
+    project.edit("methods.simclr.lr", before)
+    assert "resumed at step" in project.run("sslpipe pretrain simclr").stderr
+    assert project.read("reports/pretrain/simclr.json")["epochs"] == 10
+
+
+def test_all_jobs_of_snakemake_see_the_settings_that_it_planned_with(snakemake_project, tmp_path):
+    project = snakemake_project.copy(tmp_path / "project")
+    before = project.read("reports/pretrain/simclr.json")["parameters"]["settings"]["lr"]
+    target = "reports/metrics/patches/simclr.json"
+    status, said = edited_in_mid_training(project, f"snakemake --cores 1 {target}")
+    assert status == 0, said
+    parameters = project.read("reports/pretrain/simclr.json")["parameters"]
+    assert (parameters["settings"]["lr"], parameters["pretrain"]["epochs"]) == (before, 10)
+    planned = project.run(f"snakemake -n --cores 1 {target}").stdout
+    assert "rule pretrain" in planned and "Params have changed" in planned
+    assert "lr 0.001, now 0.0005" in project.run("sslpipe show simclr").stdout
+    assert project.run("sslpipe sync", check=False).returncode == 1

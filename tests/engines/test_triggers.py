@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from sslpipe.cli import STAGES
+from sslpipe.reporting import results
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "ssl/sslpipe"
@@ -60,6 +61,12 @@ WITHOUT_INFLUENCE = {
     # the views that `embed` makes
     "evaluate": {"views", "reporting/results.py"},
     "leaderboard": {"terminal/console.py", "terminal/leaderboard.py"},
+}
+# Reached through stages/inputs.py.
+THROUGH_INPUTS = {
+    "embed": ("data/index.py", "networks/encoder_file.py"),
+    "finetune": ("data/index.py", "networks/encoder_file.py"),
+    "neighbours": ("data/index.py",),
 }
 # Defaults come with the parameters, whoever reads them.
 DEFAULTS = {
@@ -115,7 +122,7 @@ def neutral(module: str) -> bool:
     path = FILES[module].relative_to(PACKAGE)
     return (
         str(path) in NEUTRAL
-        or path.parts[0] == "schema"
+        or path.parts[0] in ("schema", "provenance")
         or str(path) in ("__init__.py", "stages/__init__.py")
     )
 
@@ -144,6 +151,7 @@ def test_code_that_makes_a_stages_numbers_is_among_its_inputs(stage):
 @pytest.mark.parametrize("stage", DECLARED)
 def test_code_that_a_stage_does_not_run_is_not_among_its_inputs(stage):
     used = {FILES[m].relative_to(PACKAGE) for m in reached(f"sslpipe.stages.{stage}")}
+    used |= set(map(Path, THROUGH_INPUTS.get(stage, ())))
     for dep in DECLARED[stage]["deps"]:
         # a schema's defaults come with the parameters
         if dep.startswith("ssl/") and "/schema/" not in dep:
@@ -186,9 +194,16 @@ def made(tmp_path_factory):
 
 
 @pytest.mark.parametrize("stage", ["leaderboard", "figures", "study", "claims", "page"])
-def test_a_report_stage_watches_what_it_reads(stage, made):
+def test_a_report_stage_watches_what_it_reads(stage, made, monkeypatch):
+    """But for what tells whose a file is: if that changes, so do the stage's inputs."""
     params, layout = made
     recorded = Recorded(params)
+    whose, stamp = results.Whose, results.Results.stamp
+    monkeypatch.setattr(results, "Whose", lambda _, layout: whose(params, layout))
+    monkeypatch.setattr(
+        results.Results, "stamp",
+        lambda _, *keys, **options: stamp(results.Results(params, layout), *keys, **options),
+    )  # fmt: skip
     names = [next(iter(params.studies))] if STAGES[stage][0] else []
     importlib.import_module(f"sslpipe.stages.{stage}").run(recorded, layout, *names)
     watched = {path.partition(".")[0] for path in DECLARED[stage]["params"]}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from made_of import stamp
 from packed_sets import write_packed
 from sslpipe.data.index import Entry
 from sslpipe.errors import UserError
@@ -22,7 +23,8 @@ TILE = 80
 
 def params(*sheets):
     mine = Dataset(source={"kind": "folder", "path": "mine"})
-    return PARAMS.model_copy(update={"datasets": {"mine": mine}, "contact_sheets": list(sheets)})
+    datasets = {**PARAMS.datasets, "mine": mine}
+    return PARAMS.model_copy(update={"datasets": datasets, "contact_sheets": list(sheets)})
 
 
 def colour(row: int) -> tuple[int, int, int]:
@@ -44,6 +46,7 @@ def put(layout, classes: dict[str, int], side: int = 16, held_out: int = 3, pixe
     images = np.empty((len(entries), side, side, 3), np.uint8)
     images[:] = np.array([colour(row) for row in range(len(entries))])[:, None, None]
     write_packed(layout, "mine", entries, images if pixels is None else pixels)
+    stamp(params(), layout)
     return layout
 
 

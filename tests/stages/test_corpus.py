@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from made_of import stamp
 from sslpipe.data import raw
 from sslpipe.data.corpus import corpus_rows
 from sslpipe.data.duplicates import HELD_OUT
@@ -17,6 +18,8 @@ from sslpipe.errors import UserError
 from sslpipe.files import read_sealed, sha256, write_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import load
+from sslpipe.provenance.record import Artefact
+from sslpipe.provenance.whose import Whose
 from sslpipe.schema import Corpus, Dataset
 from sslpipe.stages import corpus, subset
 
@@ -68,7 +71,15 @@ def layout(tmp_path):
 
 
 def made(layout, **settings):
+    stamp(params(**settings), layout)
+    return composed(layout, **settings)
+
+
+def composed(layout, **settings):
+    layout.corpus_record("base").unlink(missing_ok=True)
     corpus.run(params(**settings), layout, "base")
+    assert read_sealed(layout.corpus_record("base"))["content"] == sha256(layout.corpus("base"))
+    assert Whose(params(**settings), layout).trouble(Artefact("corpus", "base")) is None
     return read_sealed(layout.corpus("base"))
 
 
@@ -141,7 +152,9 @@ def packed(layout, name, files, **settings):
     """Pack {member name: bytes}; return the index."""
     raw.write(layout.raw(name), sorted(files.items()))
     dataset = Dataset(source={"kind": "folder", "path": "x"}, **settings)
-    subset.run(params().model_copy(update={"datasets": {name: dataset}}), layout, name)
+    changed = params().model_copy(update={"datasets": params().datasets | {name: dataset}})
+    stamp(changed, layout)
+    subset.run(changed, layout, name)
     return read_index(layout.packed_index(name))
 
 
@@ -257,8 +270,24 @@ def test_an_empty_corpus_is_refused(layout):
     ids=["member", "scored", "watched"],
 )
 def test_a_missing_index_names_the_stage_that_makes_it(layout, settings):
-    with pytest.raises(UserError, match=r"other\.csv.*sslpipe subset other"):
+    with pytest.raises(UserError, match=r"other\.csv: missing.*sslpipe subset other"):
         made(layout, **settings)
+    layout.packed_record("other").unlink()
+    with pytest.raises(UserError, match=r"other\.csv: missing.*sslpipe subset other"):
+        composed(layout, **settings)
+
+
+@pytest.mark.parametrize("settings", [{"members": ["b"]}, {"leaderboard": ["a", "b"]}])
+def test_an_index_that_is_not_as_its_record_says_is_refused(layout, settings):
+    stamp(params(**settings), layout)
+    put(layout, "b", train="eight nine", val="ten", public="eleven", private="thirteen")
+    with pytest.raises(UserError, match=r"b\.csv: not the one that its report.*sslpipe subset b"):
+        composed(layout, **settings)
+    assert not layout.corpus("base").exists()
+    made(layout, **settings)
+    write_sealed(layout.notes("b", "subset"), {"left_out": [1]})
+    with pytest.raises(UserError, match=r"b\.csv: not the one that its report.*sslpipe subset b"):
+        composed(layout, **settings)
 
 
 def test_an_unknown_name_lists_those_there_are(layout):

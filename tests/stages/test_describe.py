@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from made_of import stamp
 from sslpipe.data.index import Entry, write_index
 from sslpipe.errors import UserError
 from sslpipe.files import write_sealed
@@ -44,6 +45,7 @@ def layout(tmp_path):
     for name in ("mine", "digits"):
         write_sealed(layout.notes(name, "download"), {"notes": []})
         write_sealed(layout.notes(name, "subset"), {"notes": [], "remarks": [], "left_out": []})
+    stamp(params(), layout)
     return layout
 
 
@@ -81,6 +83,7 @@ def test_the_contact_sheet_is_shown_if_the_parameters_name_the_set(layout):
 def test_the_bytes_do_not_depend_on_the_order_of_sets(layout):
     shutil.copy(ROOT / "presets/default.yaml", layout.root / "params.yaml")
     shutil.copy(layout.packed_index("mine"), layout.packed_index("digits"))
+    stamp(PARAMS, layout)
     pages = []
     for seed in "12":
         subprocess.run(
@@ -94,8 +97,14 @@ def test_the_bytes_do_not_depend_on_the_order_of_sets(layout):
 def test_what_is_missing_is_one_line(layout):
     with pytest.raises(UserError, match=r"no data set named 'nope'.*mine"):
         describe.run(params(), layout, "nope")
-    with pytest.raises(UserError, match=r"digits\.csv: missing.*sslpipe subset digits"):
+    stamp(PARAMS, layout)  # of another size than `params`
+    with pytest.raises(UserError, match=r"digits\.csv: made with other settings \(image_size\)"):
         describe.run(params(), layout, "digits")
+    stamp(params(), layout)
+    for _ in ("without an index", "and without a record"):
+        with pytest.raises(UserError, match=r"digits\.csv: missing.*sslpipe subset digits"):
+            describe.run(params(), layout, "digits")
+        layout.packed_record("digits").unlink(missing_ok=True)
 
 
 def test_what_was_decided_and_what_flatters_is_shown(layout):
@@ -104,6 +113,7 @@ def test_what_was_decided_and_what_flatters_is_shown(layout):
         layout.notes("mine", "subset"),
         {"notes": [], "remarks": ["2 held-out images …"], "left_out": []},
     )
+    stamp(params(), layout)
     text = written(layout)
     assert (
         "## How it was read\n\n- folder Test\\_\\*1 is read as test\n- 2 held-out images …\n"

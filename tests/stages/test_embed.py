@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from made_of import stamp
 from packed_sets import write_packed
 from sslpipe.data.index import Entry
 from sslpipe.errors import UserError
-from sslpipe.files import write_sealed
+from sslpipe.files import read_sealed, write_sealed
 from sslpipe.layout import Layout
 from sslpipe.networks.backbones import build_backbone
 from sslpipe.networks.encoder_file import save_encoder
@@ -30,15 +31,14 @@ def layout(tmp_path, monkeypatch):
     ]
     write_packed(layout, "digits", entries, np.zeros((len(splits), 32, 32, 3), np.uint8))
     run = resolve(PARAMS, "raw_pixels")
-    save_encoder(layout.encoder("raw_pixels"), build_backbone("pixels", stem="small"), run)
+    save_encoder(layout.encoder("raw_pixels"), build_backbone("pixels", stem="small"), run, {})
     return layout
 
 
 @pytest.mark.parametrize(
     ("report", "said"),
     [
-        (None, ""),
-        ({"trained": True, "inputs": {}}, ""),  # of an earlier version
+        ({"trained": True, "inputs": {}}, ""),
         ({"trained": True, "inputs": {"resize": {"a": "squash", "b": "crop"}}}, ""),
         ({"trained": False, "inputs": {"resize": {"a": "crop"}}}, ""),
         (
@@ -48,8 +48,8 @@ def layout(tmp_path, monkeypatch):
     ],
 )
 def test_images_made_square_otherwise_are_embedded_and_that_is_said(report, said, layout, capsys):
-    if report:
-        write_sealed(layout.pretrain_report("raw_pixels"), report)
+    write_sealed(layout.pretrain_report("raw_pixels"), report)
+    stamp(PARAMS, layout)
     embed.run(PARAMS, layout, "raw_pixels", "digits")
     assert layout.embedding("raw_pixels", "digits").exists()
     log = capsys.readouterr().err
@@ -60,3 +60,35 @@ def test_images_made_square_otherwise_are_embedded_and_that_is_said(report, said
 def test_an_unknown_set_is_refused(layout):
     with pytest.raises(UserError, match=r"no data set named 'zoo' in params\.yaml; there are:"):
         embed.run(PARAMS, layout, "raw_pixels", "zoo")
+
+
+def test_an_encoder_of_something_else_is_refused(layout):
+    def refused(text):
+        with pytest.raises(
+            UserError, match=rf"encoder\.safetensors: {text}.* pretrain raw_pixels$"
+        ):
+            embed.run(PARAMS, layout, "raw_pixels", "digits")
+        assert not layout.embedding("raw_pixels", "digits").exists()
+
+    stamp(PARAMS, layout)
+    report = layout.pretrain_report("raw_pixels")
+    said = read_sealed(report)
+    report.unlink()
+    refused("missing; it is made by")
+    write_sealed(report, {"trained": False, "inputs": {}})
+    refused("does not say what it was made of")
+    write_sealed(report, said | {"content": "0" * 64})
+    refused("not the one that its report is of")
+    write_sealed(report, said)
+    embed.run(PARAMS, layout, "raw_pixels", "digits")
+
+
+def test_a_set_of_something_else_is_refused(layout):
+    stamp(PARAMS, layout)
+    changed = PARAMS.datasets["digits"].model_copy(update={"max_classes": 5})
+    params = PARAMS.model_copy(update={"datasets": PARAMS.datasets | {"digits": changed}})
+    with pytest.raises(UserError, match=r"digits\.csv: made with other settings .* subset digits$"):
+        embed.run(params, layout, "raw_pixels", "digits")
+    write_sealed(layout.notes("digits", "subset"), {"left_out": [0]})
+    with pytest.raises(UserError, match=r"digits\.csv: not the one that .* subset digits$"):
+        embed.run(PARAMS, layout, "raw_pixels", "digits")

@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
-FILES = ("data/raw/mine.tar", "data/packed/mine.npy", "data/packed/mine.csv")
+FILES = ("data/raw/mine.tar", *(f"data/packed/mine.{suffix}" for suffix in ("npy", "csv", "json")))
 
 
 @pytest.fixture(scope="module")
@@ -102,4 +102,4 @@ def test_a_subset_that_is_killed_takes_its_processes_along(tmp_path, images, und
     assert start(folder, "subset").wait(timeout=120) == 0
     assert [(folder / file).read_bytes() for file in FILES] == undisturbed
     names = {path.name for path in (folder / "data/packed").iterdir()}
-    assert names == {"mine.npy", "mine.csv"}
+    assert names == {"mine.npy", "mine.csv", "mine.json"}

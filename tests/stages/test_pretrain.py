@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from made_of import stamp
 from packed_sets import write_packed
 from sslpipe.data.index import Entry
 from sslpipe.errors import Interrupted, UserError
@@ -61,6 +62,7 @@ def test_the_corpus_tells_which_rows_of_a_watched_set_are_no_examples(layout):
     histories = []
     for left_out in ({}, {"left_out": list(range(1, 30, 2))}):  # all of the second class
         write_sealed(layout.corpus("base"), {"members": [], "watched": [watched | left_out]})
+        stamp(params, layout)
         pretrain.run(params, layout, "raw_pixels")
         histories.append(layout.history("raw_pixels").read_text())
     assert histories[0].endswith(",1.0,1.0\n")
@@ -68,6 +70,9 @@ def test_the_corpus_tells_which_rows_of_a_watched_set_are_no_examples(layout):
     write_sealed(
         layout.corpus("base"), {"members": [], "watched": [watched | {"index_sha256": "0" * 64}]}
     )
+    with pytest.raises(UserError, match=r"base\.json: not the one that .*sslpipe corpus base"):
+        pretrain.run(params, layout, "raw_pixels")
+    stamp(params, layout)
     with pytest.raises(UserError, match=r"made of another .*digits\.csv; run: sslpipe corpus base"):
         pretrain.run(params, layout, "raw_pixels")
 
@@ -80,7 +85,9 @@ def train(layout, run, *, watched=(), settings=None, **changed):
     online = PARAMS.pretrain.online.model_copy(update={"datasets": list(watched)})
     updated = {"online": online} | (settings or {})
     changed["pretrain"] = PARAMS.pretrain.model_copy(update=updated)
-    pretrain.run(PARAMS.model_copy(update=changed), layout, run)
+    params = PARAMS.model_copy(update=changed)
+    stamp(params, layout)
+    pretrain.run(params, layout, run)
 
 
 @pytest.mark.parametrize(("run", "watched"), [("raw_pixels", ["digits"]), ("moco_resnet18", [])])
@@ -102,6 +109,8 @@ def test_an_encoder_and_its_report_tell_the_images_that_it_was_made_for(layout):
     assert load_encoder(layout.encoder("raw_pixels")).image_size == 32
     report = read_sealed(layout.pretrain_report("raw_pixels"))
     assert report["inputs"]["resize"] == {"digits": "crop"}
+    assert report["content"] == load_encoder(layout.encoder("raw_pixels")).content
+    assert report["made_of"]["inputs"] == {"corpus base": sha256(layout.corpus("base"))}
 
 
 def test_what_is_given_up_and_what_is_slow_is_said_before_the_training(layout, monkeypatch, capsys):

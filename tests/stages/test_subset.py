@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from made_of import stamp
 from sslpipe.data import raw
 from sslpipe.data.corpus import trained_on
 from sslpipe.data.index import open_packed
@@ -18,6 +19,8 @@ from sslpipe.errors import UserError
 from sslpipe.files import read_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import load
+from sslpipe.provenance.record import Artefact
+from sslpipe.provenance.whose import Whose
 from sslpipe.schema import Dataset
 from sslpipe.stages import download, subset
 from sslpipe.stages.inputs import without_copies
@@ -32,6 +35,14 @@ def params(path="mine", size=16, **settings):
     mine = Dataset(source={"kind": "folder", "path": path}, **settings)
     datasets = {**PARAMS.datasets, "mine": mine}
     return PARAMS.model_copy(update={"image_size": size, "datasets": datasets})
+
+
+def pack(settings, layout):
+    """A tar that was written by hand, as one that was downloaded with these settings."""
+    stamp(settings, layout)
+    layout.packed_record("mine").unlink()
+    subset.run(settings, layout, "mine")
+    assert Whose(settings, layout).trouble(Artefact("packed", "mine")) is None
 
 
 def png(value: int) -> bytes:
@@ -69,7 +80,7 @@ def test_digits_end_to_end(tmp_path):
 
 
 def test_one_unreadable_image_is_left_out_and_said(layout, capsys):
-    subset.run(params(), layout, "mine")
+    pack(params(), layout)
     images, index = open_packed(layout, "mine")
     assert len(images) == 199
     assert [entry.source_name for entry in index.unreadable] == ["all/cat/007.png"]
@@ -188,13 +199,13 @@ def test_adding_a_hundred_images_moves_no_other_to_another_split(tmp_path):
 
 def test_the_settings_reach_the_packing(layout):
     with pytest.raises(UserError, match=r"datasets\.mine: 1 of 200 images are unreadable"):
-        subset.run(params(max_unreadable=0.001), layout, "mine")
+        pack(params(max_unreadable=0.001), layout)
     assert not layout.packed_index("mine").exists()
-    subset.run(params(max_images_per_class=10, size=24), layout, "mine")
+    pack(params(max_images_per_class=10, size=24), layout)
     images, index = open_packed(layout, "mine")
     assert images.shape[1:] == (24, 24, 3)
     assert np.bincount(index.labels("train")).max() == 10
-    subset.run(params(labelled=False), layout, "mine")
+    pack(params(labelled=False), layout)
     index = open_packed(layout, "mine")[1]
     assert index.classes == ()
     assert len(index.labels("train")) == 199
@@ -208,17 +219,30 @@ def test_crop_and_squash(tmp_path):
     Image.fromarray(pixels).save(file, "PNG")
     names = [f"{s}/{c}/1.png" for s in ("private", "public", "train", "val") for c in "ab"]
     raw.write(layout.raw("mine"), [(name, file.getvalue()) for name in names])
-    subset.run(params(resize="crop"), layout, "mine")
+    pack(params(resize="crop"), layout)
     assert (open_packed(layout, "mine")[0] == 200).all()
-    subset.run(params(resize="squash"), layout, "mine")
+    pack(params(resize="squash"), layout)
     squashed = open_packed(layout, "mine")[0]
     assert squashed.min() == 0
     assert squashed.max() == 200
 
 
 def test_a_missing_tar_names_the_stage_that_makes_it(tmp_path):
-    with pytest.raises(UserError, match=r"mine\.tar.*sslpipe download mine"):
+    with pytest.raises(UserError, match=r"mine\.tar: missing.*sslpipe download mine"):
         subset.run(params(), Layout(tmp_path), "mine")
+
+
+def test_a_tar_of_something_else_is_refused(layout):
+    with pytest.raises(UserError, match=r"mine\.tar: missing.*sslpipe download mine"):
+        subset.run(params(), layout, "mine")  # nothing says what it is of
+    stamp(params(), layout)
+    other = r"mine\.tar: made with other settings \(datasets\.mine\.source\); run: sslpipe download mine"
+    with pytest.raises(UserError, match=other):
+        subset.run(params(labelled=False), layout, "mine")
+    raw.write(layout.raw("mine"), [("all/cat/000.png", png(0))])
+    with pytest.raises(UserError, match=r"mine\.tar: not the one that.*sslpipe download mine"):
+        subset.run(params(), layout, "mine")
+    assert not layout.packed_index("mine").exists()
 
 
 def test_an_unknown_name_lists_those_there_are(tmp_path):
@@ -245,7 +269,7 @@ def test_held_out_images_among_the_training_images_are_said_and_may_be_left_out(
     files["public/a/0.png"] = files["train/a/1.png"]
     files["private/a/3.png"] = files["train/b/2.png"]  # of another class
     raw.write(layout.raw("mine"), sorted(files.items()))
-    subset.run(params(), layout, "mine")
+    pack(params(), layout)
     said = capsys.readouterr().err
     assert (
         "2 held-out images are among the training images (2 equal one, 0 look like one; "
@@ -255,7 +279,7 @@ def test_held_out_images_among_the_training_images_are_said_and_may_be_left_out(
     (remark,) = read_sealed(layout.notes("mine", "subset"))["remarks"]
     assert remark.endswith("which flatters scores")
     assert read_sealed(layout.notes("mine", "subset"))["left_out"] == []
-    subset.run(params(copies="leave_out"), layout, "mine")
+    pack(params(copies="leave_out"), layout)
     index = without_copies(layout, "mine", open_packed(layout, "mine")[1])
     out = [index.entries[row].source_name for row in index.left_out]
     assert out == ["train/a/1.png", "train/b/2.png"]
@@ -277,13 +301,14 @@ def all_of_train_is_held_out(tmp_path, classes):
 
 def test_what_leaving_copies_out_makes_unscorable_is_refused(tmp_path, capsys):
     layout = all_of_train_is_held_out(tmp_path, "ab")
-    subset.run(params(), layout, "mine")
+    pack(params(), layout)
     with pytest.raises(UserError, match=r"datasets\.mine\.copies: leave_out .* 1 of 3 classes"):
         subset.run(params(copies="leave_out"), layout, "mine")
     assert not layout.notes("mine", "subset").exists()
+    assert not layout.packed_record("mine").exists()
     capsys.readouterr()
     layout = all_of_train_is_held_out(tmp_path, "b")
-    subset.run(params(copies="leave_out"), layout, "mine")
+    pack(params(copies="leave_out"), layout)
     said = capsys.readouterr().err
     assert "all training images of 1 classes are copies: b" in said
     assert "2 held-out images are among" in said and "of which 2 are no examples" in said
@@ -292,14 +317,14 @@ def test_what_leaving_copies_out_makes_unscorable_is_refused(tmp_path, capsys):
 def test_fewer_examples_than_neighbours_are_said_of_scored_sets(tmp_path, capsys):
     layout = all_of_train_is_held_out(tmp_path, "b")
     scored = params(copies="leave_out").model_copy(update={"leaderboard": ["mine"]})
-    subset.run(scored, layout, "mine")
+    pack(scored, layout)
     assert "mine: all 4 training images vote, as evaluate.knn.k is 20" in capsys.readouterr().err
-    subset.run(params(), layout, "mine")
+    pack(params(), layout)
     assert "vote" not in capsys.readouterr().err
 
 
 def test_a_set_without_copies_says_nothing(layout):
-    subset.run(params(labelled=False), layout, "mine")
+    pack(params(labelled=False), layout)
     notes = read_sealed(layout.notes("mine", "subset"))
     assert (notes["remarks"], notes["left_out"]) == ([], [])
 
@@ -314,7 +339,7 @@ def test_unlabelled_images_are_packed_behind_the_others(tmp_path):
     ]
     names += [f"unlabelled/_/{i}.png" for i in range(3)]
     raw.write(layout.raw("mine"), [(name, textured(seed)) for seed, name in enumerate(names)])
-    subset.run(params(), layout, "mine")
+    pack(params(), layout)
     index = open_packed(layout, "mine")[1]
     assert index.classes == ("a", "b")
     assert index.scored == slice(0, 16)

@@ -1,5 +1,7 @@
+import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,6 +22,36 @@ def made(tmp_path_factory):
     )
     leaderboard.run(params, layout)
     return params, layout
+
+
+@pytest.fixture
+def project(made, tmp_path, monkeypatch, capsys):
+    """A copy of `made` in the current folder, whose params.yaml can be edited.
+
+    edit: by the name of one of `synthetic.EDITS`; take_back: all of them; run: a command → its exit
+    code and the lines of its output and of its errors."""
+    import yaml
+    from synthetic import EDITS
+
+    from sslpipe import cli
+
+    shutil.copytree(made[1].root, tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
+    params = Path("params.yaml")
+    before = params.read_text()
+
+    def edit(name):
+        content = yaml.safe_load(before)
+        EDITS[name](content)
+        params.write_text(yaml.safe_dump(content, sort_keys=False))
+
+    def run(*command):
+        capsys.readouterr()
+        code = cli.main(list(command))
+        said = capsys.readouterr()
+        return code, said.out.splitlines(), said.err.splitlines()
+
+    return SimpleNamespace(edit=edit, run=run, take_back=lambda: params.write_text(before))
 
 
 @pytest.fixture

@@ -13,17 +13,18 @@ import pytest
 import yaml
 from synthetic import RUNS, content, write_reports
 
+from made_of import stamp
 from sslpipe import doctor, jobs, leftovers, verify
 from sslpipe.arrays import write_arrays
 from sslpipe.engines import sync
-from sslpipe.files import write_json, write_sealed
+from sslpipe.files import write_json
 from sslpipe.layout import Layout
-from sslpipe.params import resolve
+from sslpipe.provenance.record import MADE_OF, Artefact, fingerprint
+from sslpipe.provenance.whose import Whose
 from sslpipe.stages.pretrain import abandoned
 from sslpipe.terminal.clean import clean
 from sslpipe.terminal.doctor import print_examination
 from sslpipe.terminal.status import print_status
-from sslpipe.training.fingerprint import MADE_OF, fingerprint, parts_of
 
 
 @pytest.fixture
@@ -172,6 +173,7 @@ def test_damaged_data_is_found_when_it_is_asked_for(project, lines):
     path = layout.embedding("moco", dataset)
     path.parent.mkdir(parents=True)
     write_arrays(path, {"features": np.arange(1000.0)})
+    stamp(params, layout)
     assert list(verify.damaged(params, layout, data=True)) == []
     raw = bytearray(path.read_bytes())
     raw[2000] ^= 1
@@ -264,11 +266,24 @@ def state_of(layout, run, name):
     return folder
 
 
+def made_of_now(project, run):
+    """The record of a training that would begin now."""
+    return Whose(*project).new(Artefact("encoder", run))
+
+
+# Of a state's record, as messages call it → as it stands there.
+PARTS = {"settings": "settings", "corpus": "inputs", "code": "code"}
+
+
+def other(made_of, part):
+    """A record of another value of one part."""
+    return made_of | {part: dict.fromkeys(made_of[part], "before"), "identity": "before"}
+
+
 @pytest.mark.parametrize("everything", [False, True])
 def test_clean_keeps_what_a_training_would_go_on_with(everything, project, printed):
     params, layout = project
-    write_sealed(layout.corpus("base"), {"members": []})
-    current = fingerprint(resolve(params, "moco"), layout.corpus("base").read_bytes())
+    current = fingerprint(made_of_now(project, "moco"))
     kept, old, foreign = (
         state_of(layout, "moco", current), state_of(layout, "moco", "0" * 16),
         state_of(layout, "renamed", "1" * 16),
@@ -307,21 +322,21 @@ def test_one_judgement_names_what_changed(project, printed):
                 width=200,
             )
 
-    write_sealed(layout.corpus("base"), {"members": []})
-    resolved, content = resolve(params, "moco"), layout.corpus("base").read_bytes()
-    now = parts_of(resolved, content)
+    now = made_of_now(project, "moco")
     folder = state_of(layout, "moco", "0" * 16)
-    for part in now._fields:
-        write_json(folder / MADE_OF, now._replace(**{part: "before"})._asdict())
-        words = f"starts anew: its {part} changed since"
+    for word, part in PARTS.items():
+        write_json(folder / MADE_OF, other(now, part))
+        words = f"starts anew: its {word} changed since"
         assert leftovers.outlook(params, layout, folder) == (words, True)
         for lines in said_by_all(words):
             assert sum(words in line for line in lines) == 1
         words = words.removeprefix("starts anew: ")
-        (line,) = abandoned(layout, "moco", fingerprint(resolved, content), now)
+        (line,) = abandoned(layout, "moco", now)
         assert line.startswith(f"an interrupted training, after step 10, is given up: {words}")
-    layout.corpus("base").unlink()
-    words = f"cannot be told: {layout.corpus('base')} is missing"
+    layout.corpus_record("base").unlink()
+    words = (
+        f"cannot be told: {layout.corpus('base')}: missing; it is made by: sslpipe corpus base"
+    )
     assert leftovers.outdated(params, layout) == {}
     for lines in said_by_all(words):
         assert sum(words in line for line in lines) == 1
@@ -335,11 +350,9 @@ def test_one_judgement_names_what_changed(project, printed):
 
 def test_doctor_names_each_reason(project):
     params, layout = project
-    write_sealed(layout.corpus("base"), {"members": []})
     changed = {"moco": "settings", "byol": "code"}
     for run, part in changed.items():
-        now = parts_of(resolve(params, run), layout.corpus("base").read_bytes())
-        made_of = now._replace(**{part: "before"})._asdict()
+        made_of = other(made_of_now(project, run), part)
         write_json(state_of(layout, run, "0" * 16) / MADE_OF, made_of)
     found = list(doctor.left(params, layout))
     for run, part in changed.items():

@@ -42,13 +42,14 @@ def sync() -> str:
 
     Raises UserError when neither engine has the whole experiment up to date.
     """
-    if wrong := Whose(load(PARAMS), Layout()).wrong():
-        raise UserError(
-            f"neither engine can vouch for what is of something else: {wrong[0]}"
-            + (f" ({len(wrong) - 1} more: sslpipe doctor)" if len(wrong) > 1 else "")
-        )
     snakemake = snakemake_state()
     dvc_clean = dvc_is_clean()
+    wrong = Whose(load(PARAMS), Layout()).wrong()
+    if wrong and (snakemake.vouches or dvc_clean):
+        raise UserError(
+            f"no engine can vouch for what is of something else: {wrong[0]}"
+            + (f" ({len(wrong) - 1} more: sslpipe doctor)" if len(wrong) > 1 else "")
+        )
     if snakemake.vouches and dvc_clean:
         return "Snakemake and DVC agree: nothing to do."
     if snakemake.vouches:

@@ -93,7 +93,8 @@ class Whose:
         now = record(artefact, self.params, wanted)
         if found["identity"] != now["identity"]:
             other = " and ".join(differences(found, now)) or "inputs"
-            other = other.replace(f"(runs.{artefact.name})", self._told(artefact, said))
+            if artefact.kind == "encoder" and "parameters" in said:
+                other = other.replace(f"(runs.{artefact.name})", self._told(artefact, said))
             return f"{file}: made with other {other}; run: {made_by}"
         return None
 
