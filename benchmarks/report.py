@@ -22,7 +22,7 @@ RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 
 
 def run(device: torch.device, threads: int) -> Iterator[list[Row]]:
-    sys.path.insert(0, str(ROOT / "tests/reporting"))
+    sys.path[:0] = [str(ROOT / "tests/reporting"), str(ROOT / "tests")]
     from synthetic import content, write_reports
 
     runs = {

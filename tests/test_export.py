@@ -13,6 +13,7 @@ import pytest
 import timm
 import torch
 import torchvision
+import yaml
 from huggingface_hub import ModelCard
 from PIL import Image
 from safetensors import safe_open
@@ -21,6 +22,8 @@ from safetensors.torch import load_file
 sys.path.insert(0, str(Path(__file__).parent / "reporting"))
 from synthetic import RUNS, content, read, rewrite, write_reports
 
+from edits import EDITS, UNTRAINED
+from made_of import stamp
 from sslpipe import cli
 from sslpipe.data.decode import How, central_square, decode, resize
 from sslpipe.errors import UserError
@@ -47,7 +50,8 @@ def project(tmp_path_factory):
         torch.manual_seed(3)
         encoder = build_backbone(run.backbone, stem=run.pretrain.stem, bn_groups=2)
         encoder.train()(torch.randn(4, 3, 32, 32))
-        save_encoder(layout.encoder(name), encoder, run)
+        save_encoder(layout.encoder(name), encoder, run, {})
+    stamp(params, layout)
     return params, layout
 
 
@@ -167,7 +171,8 @@ def test_sets_that_were_cropped_are_cropped(recorded, today, tmp_path, cwd):
         report["inputs"]["resize"] = {"zoo": recorded}
         rewrite(layout.pretrain_report("moco"), report)
     encoder = build_backbone("resnet18")
-    save_encoder(layout.encoder("moco"), encoder, resolve(checked, "moco"))
+    save_encoder(layout.encoder("moco"), encoder, resolve(checked, "moco"), {})
+    stamp(checked, layout)
     export.run(checked, layout, "moco")
     cwd(layout.export("moco"))
     assert read(Path("config.json"))["pretrained_cfg"]["crop_mode"] == "center"
@@ -238,7 +243,8 @@ def test_the_card_does_not_hide_that_training_did_not_pay(tmp_path):
     skill = {"moco": 0.3, "byol": 0.9, "simclr": 0.05, "untrained": 0.3}
     params, layout = write_reports(tmp_path, content(runs), skill=skill)
     for name in ("moco", "byol", "simclr"):
-        save_encoder(layout.encoder(name), build_backbone("resnet18"), resolve(params, name))
+        save_encoder(layout.encoder(name), build_backbone("resnet18"), resolve(params, name), {})
+        stamp(params, layout)
         export.run(params, layout, name)
     said = "is not surely better than that of `untrained`"
     for name in ("moco", "simclr"):
@@ -254,7 +260,8 @@ def test_an_encoder_without_scores_or_training_has_a_card_too(project, tmp_path)
     for dataset in params.leaderboard:
         layout.metrics("moco", dataset).unlink()
         layout.dataset_facts(dataset).unlink()
-    save_encoder(layout.encoder("moco"), build_backbone("resnet18"), resolve(params, "moco"))
+    save_encoder(layout.encoder("moco"), build_backbone("resnet18"), resolve(params, "moco"), {})
+    stamp(params, layout)
     export.run(params, layout, "moco")
     card = (layout.export("moco") / "README.md").read_text()
     assert "None: it has not been evaluated." in card and "`sslpipe describe zoo`" in card
@@ -265,7 +272,8 @@ def test_edge_of_the_grid_is_told(tmp_path):
     params, layout = write_reports(tmp_path, content({"moco": {"method": "moco"}}), images=60)
     metrics = read(layout.metrics("moco", "sun")) | {"probe_best_on_edge": True}
     rewrite(layout.metrics("moco", "sun"), metrics)
-    save_encoder(layout.encoder("moco"), build_backbone("resnet18"), resolve(params, "moco"))
+    save_encoder(layout.encoder("moco"), build_backbone("resnet18"), resolve(params, "moco"), {})
+    stamp(params, layout)
     export.run(params, layout, "moco")
     card = (layout.export("moco") / "README.md").read_text()
     assert re.findall(r"On `(\w+)` the best probe lies on the edge", card) == ["sun"]
@@ -362,3 +370,55 @@ def test_the_command_and_what_it_refuses(project, tmp_path, cwd, capsys):
         assert cli.main(["export", name]) == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert said in line
+
+
+# --- after an edit of params.yaml ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    """The content of a params.yaml, and a project of it, with an encoder that has all kinds of scores."""
+    runs = {name: RUNS[name] for name in ("moco", "moco_seed1")}
+    base = content(runs, finetune={"runs": ["moco"], "epochs": 3})
+    params, layout = write_reports(tmp_path_factory.mktemp("tuned"), base, images=60)
+    save_encoder(layout.encoder("moco"), build_backbone("resnet18"), resolve(params, "moco"), {})
+    stamp(params, layout)
+    return yaml.safe_dump(base, sort_keys=False), layout
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_no_card_has_a_number_of_before_an_edit(edit, tuned, tmp_path, cwd, capsys):
+    text, layout = tuned
+    cwd(layout.root)
+
+    def run(name, text):
+        """The exit code, what was said, and what was written."""
+        Path("params.yaml").write_text(text)
+        capsys.readouterr()
+        folder = tmp_path / name
+        code = cli.main(["export", "moco", "--to", str(folder)])
+        files = folder.iterdir() if folder.exists() else ()
+        return code, capsys.readouterr().err, {path.name: path.read_bytes() for path in files}
+
+    code, _, before = run("before", text)
+    assert code == 0
+    card = before["README.md"].decode()
+    assert "| `zoo`" in card and "fine-tuned, top-1" in card and "the probe of 2 seeds" in card
+    edited = yaml.safe_load(text)
+    EDITS[edit](edited)
+    code, said, files = run("edited", yaml.safe_dump(edited, sort_keys=False))
+    if edit in UNTRAINED:
+        assert (code, said, files) == (1, f"sslpipe: {UNTRAINED[edit]}\n", {})
+    else:
+        assert code == 0
+        card = files.pop("README.md").decode()
+        assert files == {name: before[name] for name in before if name != "README.md"}
+        if "k-NN" in edit:
+            assert "model-index" not in card and "None: it has not been evaluated." in card
+            assert not re.search(r"\d\.\d \(\d|standard deviation of \d", card)
+        else:
+            assert "fine-tuned, top-1" not in card and "fine-tuned |" not in card
+            scores = read(layout.metrics("moco", "zoo"))
+            assert f"value: {scores['probe_top1']}" in card and "the probe of 2 seeds" in card
+    code, _, files = run("before", text)
+    assert (code, files) == (0, before)

@@ -1,5 +1,6 @@
 """What may be wrong with this machine or this project, and what to do about each."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -183,6 +184,12 @@ def dvc(layout: Layout) -> Iterator[Finding]:
             return
     if engines := _engines("dvc", layout.root):
         yield Finding(f"running: process {', '.join(map(str, engines))}")
+        return
+    lock = layout.root / ".dvc/tmp/rwlock"
+    try:
+        json.loads(lock.read_text() if lock.exists() else "{}")
+    except ValueError:
+        yield Finding(f"{lock}: damaged by a dvc that was killed; it stops every dvc", f"rm {lock}")
         return
     links = layout.source_images("*")
     if gone := [link for link in links.parent.glob(links.name) if not link.exists()]:

@@ -395,26 +395,35 @@ class Workshop:
         return folder
 
     @cached_property
-    def with_branches(self) -> Path:
-        """A finished project that both engines know, with a branch of other settings."""
-        first, second = Variant(), Variant(lr=RATES[1], neighbours=NEIGHBOURS[1], tuned=False)
-        folder = copy_project(self.finished(first), self.folder / "with_branches")
-        self.must("sslpipe sources", folder)
-        self.must("dvc commit --force --quiet", folder)
-        self.commit(folder)
+    def made(self) -> Path:
+        """A finished project that both engines know."""
+        folder = copy_project(self.finished(Variant()), self.folder / "made")
+        self._tell_dvc(folder)
         self.must("git branch -M main", folder)
-        self.must("git checkout --quiet -b other", folder)
-        write_settings(folder, second)
-        for name in ("data", "reports"):
-            replace(self.finished(second) / name, folder / name)
-        self.must("sslpipe sources", folder)
-        self.must("dvc commit --force --quiet", folder)
+        self.must("sslpipe sync", folder)
         self.commit(folder)
+        return folder
+
+    @cached_property
+    def branched(self) -> Path:
+        """The same with a branch of other settings, finished too."""
+        variant = Variant(lr=RATES[1], neighbours=NEIGHBOURS[1], tuned=False)
+        folder = copy_project(self.made, self.folder / "branched")
+        self.must("git checkout --quiet -b other", folder)
+        write_settings(folder, variant)
+        for name in ("data", "reports"):
+            replace(self.finished(variant) / name, folder / name)
+        self._tell_dvc(folder)
         self.must("git checkout --quiet main", folder)
         self.must("dvc checkout --quiet --force", folder)
         self.must("sslpipe sync", folder)
         self.commit(folder)
         return folder
+
+    def _tell_dvc(self, folder: Path) -> None:
+        self.must("sslpipe sources", folder)
+        self.must("dvc commit --force --quiet", folder)
+        self.commit(folder)
 
     def _shown_when_right(self, variant: Variant, command: str) -> dict[str, Any]:
         return words_of(command, self.must(f"sslpipe {command}", self.finished(variant)))
@@ -750,6 +759,7 @@ def named(said: str) -> list[str]:
             found.append("snakemake --unlock --cores 1")
         if match := re.search(r"((?:data|reports)/[^\s:]+): .*delete it", line):
             found.append(f"rm -rf {match[1]}")
+        found += re.findall(r"\brm -?[rf]* ?[./\w-]+", line)
         found += [f"sslpipe {command}" for command in re.findall(rf"sslpipe ({stage})\b", line)]
     return list(dict.fromkeys(found))
 
@@ -797,23 +807,28 @@ OTHER_STAGES = (
 )  # fmt: skip
 
 
+STARTS = {"clean": 1, "made": 3, "branched": 3}
+"""How a sequence begins: as which project of the workshop → how often."""
+
+
 class Play:
     """One sequence under way. folder: of the project, which a copy may take the place of."""
 
-    def __init__(self, workshop: Workshop, seed: int) -> None:
+    def __init__(self, workshop: Workshop, seed: int, start: str | None = None) -> None:
+        """start: of STARTS; by default one of them at random."""
         self.workshop, self.chance = workshop, random.Random(seed)
         self.place = workshop.folder / f"sequence-{seed}"
         self.place.mkdir()
         self.copies = 0
         self.violations: list[Violation] = []
-        fresh = self.chance.random() < 0.15
+        drawn = self.chance.choices(list(STARTS), STARTS.values())[0]
+        self.said = [start or drawn]
         self.folder = copy_project(
-            workshop.clean if fresh else workshop.with_branches, self.place / "project-0"
+            getattr(workshop, start or drawn), self.place / f"project-{self.copies}"
         )
-        if fresh:
+        if self.said == ["clean"]:
             write_settings(self.folder, Variant())
             workshop.commit(self.folder)
-        self.said = ["nothing made yet" if fresh else "all made"]
         self.looked = look(workshop, self.folder)
         self.violations += self.looked.violations
 
@@ -882,15 +897,15 @@ def dvc(play: Play) -> str:
 
 
 def run_engine(play: Play, engine: str) -> str:
-    """Until it has done all, by way of what its messages name. Then it has to be right when it says that
-    there is nothing to do."""
+    """Until it has done all, by way of what its messages name, or the doctor. Then it has to be right when
+    it says that there is nothing to do."""
     ran: list[str] = []
     for attempt in range(6):
         done = play.run(engine)
         if done.code == 0 and up_to_date(play, engine):
             play.violations += vouched_for(play, engine)
             break
-        commands = named(done.said) if done.code else []
+        commands = (named(done.said) or named_by_doctor(play)) if done.code else []
         if attempt == 5 or (done.code and not commands):
             text = (
                 f"{engine} {'fails' if done.code else 'is never done'}: {last_lines(done.said, 12)}"
@@ -899,6 +914,10 @@ def run_engine(play: Play, engine: str) -> str:
             break
         ran += follow(play.workshop, play.folder, commands)
     return f"{engine} (after {'; '.join(ran)})" if ran else engine
+
+
+def named_by_doctor(play: Play) -> list[str]:
+    return named(play.run("sslpipe doctor").said)
 
 
 def up_to_date(play: Play, engine: str) -> bool:
@@ -1089,9 +1108,11 @@ OPERATIONS: dict[str, tuple[float, Callable[[Play], str]]] = {
 """Name → how often it is drawn, and what it does."""
 
 
-def play(workshop: Workshop, seed: int, operations: list[str] | None = None) -> Play:
+def play(
+    workshop: Workshop, seed: int, start: str | None = None, operations: list[str] | None = None
+) -> Play:
     """A sequence, of the given operations or of some drawn at random; its folder goes."""
-    under_way = Play(workshop, seed)
+    under_way = Play(workshop, seed, start)
     if operations is None:
         weights = [weight for weight, _ in OPERATIONS.values()]
         many = under_way.chance.randint(2, 5)

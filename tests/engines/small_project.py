@@ -95,7 +95,7 @@ class Project:
         return json.loads((self.folder / file).read_text(encoding="utf-8"))
 
     def copy(self, folder: Path) -> "Project":
-        shutil.copytree(self.folder, folder)
+        shutil.copytree(self.folder, folder, symlinks=True)
         return Project(folder)
 
     def jobs(self) -> set[str]:

@@ -71,7 +71,7 @@ def change_pixels(top):
 def test_changed_images_run_what_depends_on_them(made, tmp_path, change):
     project = made.copy(tmp_path / "project")
     assert snakemake(project) == set()
-    assert dvc(project) <= {"sources"}  # in a copied folder links are made anew
+    assert dvc(project) == set()
     change(project.folder / "imgs")
     assert snakemake(project) == {"data/raw/mine.tar", "data/packed/mine.npy", *MADE}
     status = project.run("dvc status").stdout
@@ -100,6 +100,14 @@ def test_touched_copied_and_moved_images_run_nothing(made, tmp_path):
     assert (snakemake(project), dvc(project)) == (set(), {"sources"})
     shutil.rmtree(project.folder / "elsewhere")
     assert snakemake(project) == set()  # not on this machine: what was made of them stays
+
+
+def test_a_copied_project_watches_its_own_images(made, tmp_path):
+    project = made.copy(tmp_path / "project")
+    link = project.folder / "data/sources/mine.images"
+    assert not link.readlink().is_absolute()
+    change_relabel(project.folder / "imgs")
+    assert "modified: " in project.run("dvc status download@mine").stdout
 
 
 def test_images_below_links_are_for_snakemake_alone(made, tmp_path):

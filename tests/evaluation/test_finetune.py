@@ -9,6 +9,7 @@ import torch
 import yaml
 from torch import nn
 
+from made_of import stamp
 from packed_sets import write_packed
 from sslpipe.data.index import Entry, Index
 from sslpipe.errors import UserError
@@ -350,7 +351,9 @@ def project(tmp_path, monkeypatch):
     write_packed(layout, "digits", index.entries, stripes(index))
     torch.manual_seed(0)
     encoder = build_backbone("resnet18", stem="small")
-    save_encoder(layout.encoder("random_resnet18"), encoder, resolve(params, "random_resnet18"))
+    run = resolve(params, "random_resnet18")
+    save_encoder(layout.encoder("random_resnet18"), encoder, run, {})
+    stamp(params, layout)
     return SimpleNamespace(params=params, layout=layout, index=index)
 
 
@@ -368,7 +371,8 @@ def test_the_stage_writes_the_same_bytes_twice(project):
         "finetune_best_lr", "finetune_best_on_edge", "finetune_epochs",
     ]  # fmt: skip
     with np.load(path) as arrays:
-        assert set(arrays) == {"label", "private", "finetune", "scores_sha256", "sha256"}
+        expected = {"label", "private", "finetune", "scores_sha256", "made_of", "sha256"}
+        assert set(arrays) == expected
         assert arrays["label"].tolist() == project.index.all_labels[20:].tolist()
 
 
@@ -389,25 +393,29 @@ def test_what_the_stage_refuses_is_one_line(run, dataset, said, project):
     assert said in line
 
 
-@pytest.mark.parametrize(
-    ("image_size", "command"),
-    [
-        (16, "sslpipe pretrain random_resnet18"),
-        (99, "sslpipe subset digits"),
-        (7, "sslpipe subset digits and sslpipe pretrain random_resnet18"),
-    ],
-)
-def test_images_of_another_side_are_refused(image_size, command, project):
-    """Whichever is not as params.yaml has it now is to be made again."""
-    run = resolve(project.params.model_copy(update={"image_size": 99}), "random_resnet18")
-    save_encoder(
-        project.layout.encoder("random_resnet18"), build_backbone("resnet18", stem="small"), run
+@pytest.mark.parametrize("some", [stage, embed])
+def test_images_of_another_side_are_refused(some, project):
+    """Whatever is not as params.yaml has it now counts as missing: the set first, then the encoder."""
+    larger = project.params.model_copy(update={"image_size": 24})
+    with pytest.raises(
+        UserError, match=r"made with other settings \(image_size\); run: sslpipe subset "
+    ):
+        some.run(larger, project.layout, "random_resnet18", "digits")
+    # a set and a corpus that were made again
+    write_packed(
+        project.layout, "digits", project.index.entries, np.zeros((30, 24, 24, 3), np.uint8)
     )
-    params = project.params.model_copy(update={"image_size": image_size})
-    for some in (stage, embed):
-        with pytest.raises(UserError) as caught:
-            some.run(params, project.layout, "random_resnet18", "digits")
-        assert str(caught.value) == (
-            "random_resnet18: trained on images of 99 px, but digits is packed with 16 px; "
-            f"run snakemake or dvc repro, or: {command}"
-        )
+    report = project.layout.pretrain_report("random_resnet18")
+    before = report.read_bytes()
+    stamp(larger, project.layout)
+    report.write_bytes(before)
+    with pytest.raises(
+        UserError, match=r"encoder.*made with other .*run: sslpipe pretrain random_resnet18"
+    ):
+        some.run(larger, project.layout, "random_resnet18", "digits")
+    # an encoder of other images that says it is the one
+    stamp(larger, project.layout)
+    with pytest.raises(
+        UserError, match="trained on images of 16 px, but digits is packed with 24 px"
+    ):
+        some.run(larger, project.layout, "random_resnet18", "digits")

@@ -28,15 +28,16 @@ def made(tmp_path_factory):
 def project(made, tmp_path, monkeypatch, capsys):
     """A copy of `made` in the current folder, whose params.yaml can be edited.
 
-    edit: by the name of one of `synthetic.EDITS`; take_back: all of them; run: a command → its exit
-    code and the lines of its output and of its errors."""
+    edit: by the name of one of `edits.EDITS`; take_back: it; run: a command → its exit code, and the
+    lines of its output and of its errors."""
     import yaml
-    from synthetic import EDITS
 
+    from edits import EDITS
     from sslpipe import cli
 
     shutil.copytree(made[1].root, tmp_path / "project")
     monkeypatch.chdir(tmp_path / "project")
+    monkeypatch.delenv("COLUMNS", raising=False)  # no terminal's width
     params = Path("params.yaml")
     before = params.read_text()
 

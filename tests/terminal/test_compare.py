@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 from synthetic import content, read, rewrite, write_reports
 
+from edits import EDITS, UNTRAINED
 from sslpipe import cli
 from sslpipe.arrays import read_arrays, write_arrays
 from sslpipe.errors import UserError
@@ -102,8 +103,7 @@ def test_what_cannot_be_compared_is_one_line(made, monkeypatch, capsys):
     monkeypatch.chdir(made[1].root)
     for one, other, expected in (
         ("moco", "moco", "compare: two different runs are needed, not moco twice"),
-        ("moco", "moco_seed2", "moco_seed2/encoder.safetensors: missing; it is made by: sslpipe pretrain moco_"
-         "seed2"),
+        ("moco", "moco_seed2", "missing; it is made by: sslpipe pretrain moco_seed2"),
         ("moco", "mocco", "no run named 'mocco' in params.yaml; there are: simclr, moco"),
     ):  # fmt: skip
         assert cli.main(["compare", one, other]) == 1
@@ -114,10 +114,15 @@ def test_what_cannot_be_compared_is_one_line(made, monkeypatch, capsys):
 def test_unscored_sets_are_one_line_each(tmp_path, printed):
     runs = {name: {"method": name} for name in ("moco", "byol")}
     made = write_reports(tmp_path, content(runs), images=60)
-    made[1].metrics("byol", "sun").unlink()
-    lines = said(made, printed, "moco", "byol")
-    assert lines[-1] == "sun: not compared; first: sslpipe evaluate byol sun"
-    assert any(line.startswith("zoo  60 test images") for line in lines)
+    answers = made[1].predictions("byol", "sun")
+    kept = answers.read_bytes()
+    for path in (answers, made[1].metrics("byol", "sun")):
+        answers.write_bytes(kept)
+        path.unlink()
+        lines = said(made, printed, "moco", "byol")
+        assert lines[-1] == "sun: not compared; first: sslpipe evaluate byol sun"
+        assert any(line.startswith("zoo  60 test images") for line in lines)
+        assert not any(line.startswith("sun  60 test images") for line in lines)
     made[1].metrics("moco", "zoo").unlink()
     lines = words(said(made, printed, "moco", "byol"))
     assert lines[0] == "No data set has scores of both, so nothing can be concluded."
@@ -132,10 +137,36 @@ def test_different_images_are_refused(tmp_path, capsys):
     write_arrays(layout.predictions("byol", "zoo"), other)
     with pytest.raises(UserError, match="scored on different images"):
         print_comparison(params, layout, "moco", "byol")
-    layout.predictions("byol", "zoo").unlink()
-    with pytest.raises(UserError, match="missing; it is made by: sslpipe evaluate byol zoo"):
-        print_comparison(params, layout, "moco", "byol")
     assert capsys.readouterr().out == ""  # the line alone
+
+
+# --- after an edit of params.yaml ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_numbers_of_before_are_not_compared(edit, project):
+    compare = "compare", "moco", "simclr"
+    before, beside = project.run(*compare), project.run("compare", "byol", "simclr")
+    code, lines, errors = before
+    assert (code, errors) == (0, []) and "fine-tuned" in "\n".join(lines)
+    project.edit(edit)
+    code, after, errors = project.run(*compare)
+    if edit in UNTRAINED:
+        assert (code, after, errors) == (1, [], [f"sslpipe: {UNTRAINED[edit]}"])
+        assert (project.run("compare", "byol", "simclr") == beside) is ("lr" in edit)
+    elif "k-NN" in edit:
+        assert not any("test images" in line for line in after)
+        assert words(after)[0] == "No data set has scores of both, so nothing can be concluded."
+        for dataset in ("zoo", "sun"):
+            (line,) = [line for line in after if line.startswith(f"{dataset}: not compared")]
+            assert f"sslpipe evaluate moco {dataset}" in line
+    else:  # all but the line of it, the longest, which made each first column wider
+        kept = [line.split() for line in lines if not line.startswith("fine-tuned")]
+        assert [line.split() for line in after if "─" not in line] == [
+            line for line in kept if "─" not in "".join(line)
+        ]
+    project.take_back()
+    assert project.run(*compare) == before
 
 
 # --- words ------------------------------------------------------------------------------------

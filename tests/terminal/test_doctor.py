@@ -289,7 +289,7 @@ def test_clean_keeps_what_a_training_would_go_on_with(everything, project, print
         state_of(layout, "renamed", "1" * 16),
     )  # fmt: skip
     unfinished = Path("data/packed/.zoo.npy.part")
-    unfinished.parent.mkdir(parents=True)
+    unfinished.parent.mkdir(parents=True, exist_ok=True)
     unfinished.touch()
 
     def run(**options):
@@ -334,9 +334,7 @@ def test_one_judgement_names_what_changed(project, printed):
         (line,) = abandoned(layout, "moco", now)
         assert line.startswith(f"an interrupted training, after step 10, is given up: {words}")
     layout.corpus_record("base").unlink()
-    words = (
-        f"cannot be told: {layout.corpus('base')}: missing; it is made by: sslpipe corpus base"
-    )
+    words = f"cannot be told: {layout.corpus('base')}: missing; it is made by: sslpipe corpus base"
     assert leftovers.outdated(params, layout) == {}
     for lines in said_by_all(words):
         assert sum(words in line for line in lines) == 1

@@ -1,12 +1,15 @@
 """`sslpipe report`: all of the report of whatever there is."""
 
+import re
 import sys
 import types
 
 import pytest
-from synthetic import RUNS, content, write_reports
+from synthetic import RUNS, content, read, write_reports
 
+from edits import EDITS, UNTRAINED
 from sslpipe.errors import UserError
+from sslpipe.layout import Layout
 from sslpipe.progress import say
 from sslpipe.reporting.results import Results
 from sslpipe.stages import report
@@ -78,6 +81,62 @@ def test_a_stage_that_cannot_work_does_not_stop_the_others(tmp_path, fake, capsy
         report.run(*write_reports(tmp_path, PARAMS, images=60))
     assert [name for name, *_ in fake.done] == ["leaderboard", "claims", "page"]
     assert "figures: figures.csv: damaged" in capsys.readouterr().err
+
+
+def written():
+    """What `report` wrote, beside figures: path → text."""
+    layout, text = Layout(), {".md", ".csv", ".json", ".html"}
+    measured = {"data", "features", "history", "metrics", "predictions", "pretrain"}
+    files = (path for path in (layout.root / "reports").rglob("*") if path.suffix in text)
+    return {path: path.read_text() for path in files if path.parts[1] not in measured}
+
+
+def test_no_number_of_before_an_edit_is_reported(project):
+    """And all of them again when the last edit is taken back."""
+    layout = Layout()
+    assert project.run("report")[0] == 0
+    before = written()
+    assert {layout.leaderboard("md"), layout.curves(), layout.claims("md"), layout.page()} <= set(
+        before
+    )
+    over_seeds = r"\d+\.\d ± \d+\.\d"  # of moco and moco_seed1 alone
+    for edit in (some for some in EDITS if "cropped" not in some):  # as image_size
+        project.edit(edit)
+        code, _, said = project.run("report")
+        assert code == 0
+        after, rows = written(), read(layout.leaderboard("json"))["rows"]
+        runs = {run for row in rows for run in row["runs"]}
+        lost = []
+        for page in (layout.leaderboard("md"), layout.page()):
+            numbers = set(re.findall(over_seeds, before[page]))
+            assert numbers
+            lost += [not any(number in after[page] for number in numbers)]
+        if edit in UNTRAINED:
+            assert said.count(UNTRAINED[edit]) == 1
+            (line,) = [line for line in said if line.startswith("Not trained: ")]
+            assert "moco," in line and all(lost)
+            assert runs == ({*RUNS} - {"moco", "moco_seed2"} if "lr" in edit else set())
+            assert "\nmoco," not in after[layout.curves()]
+        elif "k-NN" in edit:
+            assert runs == set() and all(lost)
+            assert after[layout.curves()] == before[layout.curves()]
+            (line,) = [line for line in said if "metrics/zoo/moco.json" in line]
+            assert line == (
+                "reports/metrics/zoo/moco.json: made with other settings (evaluate); "
+                "run: sslpipe evaluate moco zoo"
+            )
+        else:  # nobody asks for it any more
+            heading = re.compile(r"^\|.* fine-tuned \|", flags=re.MULTILINE)
+            tables = (some[layout.leaderboard("md")] for some in (before, after))
+            assert [bool(heading.search(text)) for text in tables] == [True, False]
+            assert not any("finetune" in key for row in rows for key in row["scores"])
+            assert said[-1] == "Not trained: moco_seed2; the first by: sslpipe pretrain moco_seed2"
+        code, shown, errors = project.run("show")  # what the report wrote
+        assert (code, errors) == (0, [])
+        assert ("No run has been evaluated." in shown) == (not rows)
+    project.take_back()
+    assert project.run("report")[0] == 0
+    assert written() == before
 
 
 def test_long_lists_are_cut(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from synthetic import RUNS, content, read, rewrite, write_reports
 
+from edits import EDITS, UNTRAINED
 from sslpipe import cli
 from sslpipe.arrays import read_arrays, write_arrays
 from sslpipe.errors import UserError
@@ -155,6 +156,19 @@ def test_without_a_leaderboard_one_line_says_what_makes_it(tmp_path, monkeypatch
     assert "damaged" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_leaderboard_of_before_an_edit_is_not_shown(edit, project):
+    before = project.run("show")
+    assert before[0] == 0 and any(line.startswith("moco ×2") for line in before[1])
+    project.edit(edit)
+    code, lines, (error,) = project.run("show")
+    assert (code, lines) == (1, [])
+    for words in ("of other settings or results than those of params.yaml now", "sslpipe report"):
+        assert words in error
+    project.take_back()
+    assert project.run("show") == before
+
+
 # --- a run ------------------------------------------------------------------------------------
 
 
@@ -243,6 +257,32 @@ def test_a_data_set_without_scores_is_named(tmp_path, printed):
     layout.metrics("moco", "zoo").unlink()
     lines = printed(lambda console: print_run(params, layout, "moco", console))
     assert not any(line.startswith("Scores") for line in lines)
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_no_number_of_before_an_edit_is_shown_of_a_run(edit, project):
+    before, beside = project.run("show", "moco"), project.run("show", "byol")
+    code, lines, errors = before
+    assert (code, errors) == (0, []) and "Scores  in percent" in "\n".join(lines)
+    project.edit(edit)
+    code, after, errors = project.run("show", "moco")
+    assert (code, errors) == (0, [])
+    if edit in UNTRAINED:
+        assert after == [UNTRAINED[edit]]
+        assert (project.run("show", "byol") == beside) is ("lr" in edit)
+    elif "k-NN" in edit:  # how it was trained is what it was
+        assert line_of(after, "final loss") == line_of(lines, "final loss")
+        assert not any(line.startswith(("Scores", "Features")) for line in after)
+        assert not any("±" in line or "–" in line for line in after)
+        for dataset in ("zoo", "sun"):
+            assert sum(f"sslpipe evaluate moco {dataset}" in line for line in after) == 1
+    else:
+        kept = [line.split() for line in lines if not line.startswith("fine-tuned")]
+        assert [line.split() for line in after if "─" not in line] == [
+            line for line in kept if "─" not in "".join(line)
+        ]
+    project.take_back()
+    assert project.run("show", "moco") == before
 
 
 def test_an_unknown_run_lists_the_runs(made, monkeypatch, capsys):

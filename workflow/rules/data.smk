@@ -71,7 +71,7 @@ rule corpus:
         runtime=growing(30),
     params:
         corpus=settings("corpora", "{corpus}"),
-        leaderboard=config["leaderboard"],
+        leaderboard=sorted(config["leaderboard"]),
         watched=config["pretrain"]["online"]["datasets"],
         image_size=config["image_size"],
     shell:

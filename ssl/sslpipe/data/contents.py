@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -110,7 +111,8 @@ def contents(
     hashes = same | dict(zip(missing, hashed, strict=True))
     whole = digest(sorted(hashes.items()))
     files = {known_as: [seen[known_as], hashes[known_as]] for known_as in sorted(hashes)}
-    write_json(record, {"contents": whole, "files": files}, compact=True)
+    with suppress(PermissionError):  # then it is looked at anew the next time
+        write_json(record, {"contents": whole, "files": files}, compact=True)
     return whole
 
 

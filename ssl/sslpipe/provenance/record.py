@@ -120,12 +120,13 @@ def fingerprint(made_of: Record) -> str:
 
 
 def differences(before: Mapping[str, Any], now: Record) -> list[str]:
-    """Which of settings, code and inputs differ, each with what differs in it."""
-    parts = ("settings", "code", "inputs")
-    found = {
-        part: [k for k, v in now[part].items() if before.get(part, {}).get(k) != v]
-        for part in parts
-    }
+    """Which of settings, code and inputs differ, each with what differs in it. before: a record, or what
+    an earlier version kept in its place."""
+    found = {}
+    for part in ("settings", "code", "inputs"):
+        said = before.get(part)
+        said = said if isinstance(said, dict) else {}
+        found[part] = [name for name, value in now[part].items() if said.get(name) != value]
     return [f"{part} ({', '.join(names)})" for part, names in found.items() if names]
 
 
@@ -138,7 +139,7 @@ def _settings(artefact: Artefact, params: Params) -> dict[str, Any]:
     if kind == "packed":
         return size | {f"datasets.{name}": settings(params.datasets[name])}
     if kind == "corpus":
-        compared = [params.leaderboard, params.pretrain.online.datasets]
+        compared = [sorted(params.leaderboard), params.pretrain.online.datasets]
         said = params.corpora[name].model_dump(mode="json")
         return size | {f"corpora.{name}": said, "leaderboard and pretrain.online": compared}
     if kind == "encoder":

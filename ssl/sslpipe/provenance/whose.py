@@ -69,7 +69,7 @@ class Whose:
 
     def _trouble_if_there(self, artefact: Artefact) -> str | None:
         try:
-            return self.trouble(artefact) if self.recorded(artefact) else None
+            return None if self.recorded(artefact) is None else self.trouble(artefact)
         except UserError as error:  # damaged
             return str(error)
 
@@ -77,9 +77,9 @@ class Whose:
         """What is wrong, in one line; None for the right one."""
         file, made_by = artefact.file(self.layout), artefact.made_by
         said = self.recorded(artefact)
-        if said is None:
+        if said is None and not Path(file).exists():
             return f"{file}: missing; it is made by: {made_by}"
-        found = said.get(KEY)
+        found = said.get(KEY) if said else None
         if found is None:
             return f"{file}: does not say what it was made of (an earlier version?); run: {made_by}"
         inputs = inputs_of(artefact, self.params)

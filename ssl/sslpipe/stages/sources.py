@@ -4,6 +4,7 @@ For each set: its settings without paths, and a link to its images on this machi
 then compares by itself. So moving images runs nothing again, and changing them does.
 """
 
+import os
 import shutil
 from pathlib import Path
 
@@ -52,8 +53,8 @@ def run(params: Params, layout: Layout) -> None:
         target = found.folder
         if target is None:
             target = layout.links(name)
-            _link_files(target, found.files)
-        place.symlink_to(target.resolve(), target_is_directory=True)
+            _link_files(target, found.files, layout)
+        _link(place, target, layout)
         write_text(notes / f"{name}.path", f"{_path(dataset)}\n")
     say(f"{len(params.datasets)} data sets: what they come from is in {folder}")
 
@@ -65,12 +66,20 @@ def _links(folder: Path) -> list[str]:
     return found.links
 
 
-def _link_files(folder: Path, files: tuple[Path, ...]) -> None:
+def _link_files(folder: Path, files: tuple[Path, ...], layout: Layout) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     for file in files:
-        (folder / file.name).symlink_to(file.resolve())
+        _link(folder / file.name, file, layout)
+
+
+def _link(place: Path, target: Path, layout: Layout) -> None:
+    """Within the project by a relative path: in a copy of the project it leads to the copied images."""
+    end = target.resolve()
+    if end.is_relative_to(layout.root.resolve()):
+        end = Path(os.path.relpath(end, place.parent.resolve()))
+    place.symlink_to(end, target_is_directory=target.is_dir())
 
 
 def _path(dataset: Dataset) -> str:

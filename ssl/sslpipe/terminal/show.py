@@ -45,8 +45,10 @@ def print_run(params: Params, layout: Layout, name: str, console: Console | None
     _print_seeds(console, results, _setting(results, name))
     absent = [dataset for dataset, run in results.unscored if run == name]
     for dataset in absent:
+        why = results.whose.trouble(Artefact("scores", name, dataset))
         line = f"Not scored on {dataset}; that is done by: sslpipe evaluate {name} {dataset}"
-        console.print(Text(line, style=WARNING))
+        old = why and layout.metrics(name, dataset).exists()
+        console.print(Text(f"Not scored on {dataset}: {why}" if old else line, style=WARNING))
     print_title(console, "Files")
     for path in files(params, layout, name):
         console.print(f"  {path}")
