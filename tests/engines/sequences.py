@@ -493,7 +493,8 @@ def differences(shown: Any, right: Any, where: str) -> Iterator[str]:
             if key in VOLATILE | OF_OTHERS | TIMES:
                 continue
             if key not in right:
-                yield f"{where}: {key}: {short(value)} is shown, and nothing is right"
+                what = key if value is True else f"{key}: {short(value)}"
+                yield f"{where}: {what}: is shown, and is of something else"
             else:
                 yield from differences(value, right[key], f"{where}: {key}")
     elif shown != right:

@@ -5,6 +5,7 @@ without data, a report of it that is in git says it too: of a set its facts, of 
 its training. A file of other settings, code or inputs counts as missing.
 """
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,17 @@ def read_made_of(path: Path, artefact: Artefact) -> dict[str, Any]:
     """Of a file of arrays."""
     found = read_array(path, KEY, artefact.made_by)
     return {} if found is None else {KEY: unpacked_json(found)}
+
+
+def encoder_content(path: Path) -> str | None:
+    """What an encoder's header says of what it holds, unchecked; None for another kind of file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return json.loads(file.metadata()["sslpipe"])["sha256"]
+    except (SafetensorError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _flat(values: dict[str, Any], before: str = "") -> dict[str, Any]:

@@ -13,6 +13,7 @@ from sslpipe.files import sha256
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
 from sslpipe.provenance.record import Artefact
+from sslpipe.provenance.whose import CONTENT, encoder_content
 from sslpipe.reporting.few_runs import of_runs, score_with_interval
 from sslpipe.reporting.leaderboard import MAIN, Json, Row, legend, rows_of
 from sslpipe.reporting.results import Results
@@ -80,8 +81,12 @@ def _training(made: Json, layout: Layout, name: str) -> dict[str, str]:
     if made["trained"]:
         words["settings"] = as_set(changed(made)) or "the defaults"
     words |= cost(made) | origin(made)
-    if layout.encoder(name).exists():
-        words["encoder sha256"] = sha256(layout.encoder(name))
+    path = layout.encoder(name)
+    if path.exists():
+        of_report = encoder_content(path) == made[CONTENT]
+        words["encoder sha256"] = (
+            sha256(path) if of_report else "none: the file is of something else"
+        )
     return words
 
 
