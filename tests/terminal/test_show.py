@@ -7,11 +7,15 @@ import pytest
 from synthetic import RUNS, content, read, rewrite, write_reports
 
 from edits import EDITS, UNTRAINED
+from made_of import stamp
 from sslpipe import cli
 from sslpipe.arrays import read_arrays, write_arrays
 from sslpipe.errors import UserError
-from sslpipe.files import sha256, write_bytes, write_text
+from sslpipe.files import sha256, write_text
 from sslpipe.layout import Layout
+from sslpipe.networks.backbones import build_backbone
+from sslpipe.networks.encoder_file import save_encoder
+from sslpipe.params import resolve
 from sslpipe.reporting.leaderboard import compared, rows_of
 from sslpipe.reporting.model_card import Input, model_card
 from sslpipe.reporting.results import CHECKSUM, Results, checksum
@@ -217,7 +221,9 @@ def test_the_probes_cell_and_the_numbers_of_features(tmp_path, printed):
     params, layout = write_reports(tmp_path, content({"moco": {"method": "moco"}}), images=60)
     path = layout.metrics("moco", "sun")
     rewrite(path, read(path) | {"probe_best_on_edge": True, "probe_best_lr": 0.1})
-    write_bytes(layout.encoder("moco"), b"weights")
+    run = resolve(params, "moco")
+    save_encoder(layout.encoder("moco"), build_backbone("resnet18"), run, {})
+    stamp(params, layout)
     lines = printed(lambda console: print_run(params, layout, "moco", console))
     cells = [cell.strip() for cell in line_of(lines, "best probe").split("  ") if cell.strip()]
     assert cells[1:] == ["adam, lr 0.01, wd 0", "adam, lr 0.1, wd 0, edge of the grid"]
@@ -226,6 +232,10 @@ def test_the_probes_cell_and_the_numbers_of_features(tmp_path, printed):
     assert line_of(lines, "uniformity").split()[1:] == ["-2.50", "-2.50"]
     assert sha256(layout.encoder("moco")) in line_of(lines, "encoder sha256")
     assert f"  {layout.encoder('moco')}" in lines
+    # as of another branch
+    save_encoder(layout.encoder("moco"), build_backbone("resnet18"), run, {"of": "another"})
+    lines = printed(lambda console: print_run(params, layout, "moco", console))
+    assert line_of(lines, "encoder sha256").endswith("none: the file is of something else")
 
 
 def test_files_are_those_that_exist(made, printed):
