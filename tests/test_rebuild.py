@@ -32,6 +32,9 @@ def rebuilt(tmp_path_factory):
     (folder / "reports/data").mkdir()
     for path in (REPORTS / "data").iterdir():
         shutil.copy(path, folder / "reports/data")
+    (folder / "reports/figures").mkdir()
+    for path in (REPORTS / "figures").glob("neighbours_*"):  # of the images themselves
+        shutil.copy(path, folder / "reports/figures")
     shutil.copy(ROOT / "params.yaml", folder)
     studies = yaml.safe_load((ROOT / "params.yaml").read_text())["studies"]
     stages = ["leaderboard", "figures", *(f"study {name}" for name in studies), "claims", "page"]
