@@ -11,6 +11,7 @@ import pytest
 import tifffile
 from PIL import Image, TiffImagePlugin
 
+from made_of import stamp
 from sslpipe.data import raw
 from sslpipe.data.index import open_packed
 from sslpipe.layout import Layout
@@ -41,7 +42,9 @@ def packed(tmp_path, make, kind="TIFF", **settings):
         members.append((name, file.getvalue()))
     raw.write(layout.raw("mine"), sorted(members))
     mine = Dataset(source={"kind": "folder", "path": "x"}, **settings)
-    params = PARAMS.model_copy(update={"image_size": 16, "datasets": {"mine": mine}})
+    datasets = {**PARAMS.datasets, "mine": mine}
+    params = PARAMS.model_copy(update={"image_size": 16, "datasets": datasets})
+    stamp(params, layout)
     subset.run(params, layout, "mine")
     images, index = open_packed(layout, "mine")
     order = sorted(range(len(index)), key=lambda row: names.index(index.entries[row].source_name))
