@@ -284,9 +284,21 @@ class Done(NamedTuple):
     said: str
 
 
-HANGS = 400
+HANGS = 300
 """Seconds after which a command is taken to wait for ever."""
 HUNG = 124
+PATIENCE = 30
+"""Seconds that a command has to end after SIGTERM, as schedulers give it. Snakemake needs them, and now and
+then more: while it plans, the signal can make it wait for ever."""
+
+
+def ended(process: subprocess.Popen, seconds: float) -> int:
+    """Its exit code. Of one that goes on for longer than that, HUNG: it is killed."""
+    with suppress(subprocess.TimeoutExpired):
+        return process.wait(seconds)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return HUNG
 
 
 class Workshop:
@@ -358,20 +370,11 @@ class Workshop:
     def run(
         self, command: str, folder: Path, meanwhile: Callable[[subprocess.Popen], None] = id
     ) -> Done:
-        """meanwhile: what is done to it once it has started. Waits for all that works in the folder."""
+        """meanwhile: what is done to it once it has started."""
         output = self.folder / "output.txt"
         process = self.start(command, folder, output)
         meanwhile(process)
-        try:
-            code = process.wait(HANGS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            code = process.wait() and HUNG
-        left = lambda: not list(working_in(folder))  # noqa: E731
-        if meanwhile is not id and not wait_until(left, HANGS):
-            code = HUNG
-            for one in working_in(folder):
-                one.kill()
+        code = ended(process, HANGS)
         return Done(code, output.read_text(encoding="utf-8", errors="replace"))
 
     def must(self, command: str, folder: Path) -> str:
@@ -529,7 +532,7 @@ def words_of_runs(said: str) -> Shown:
     return {
         " ".join(line): True
         for line in lines
-        if re.search(r"\d", " ".join(line))
+        if re.search(r"\d", " ".join(line[1:]) or line[0])
         and line[0] not in TIMES
         and not re.match(r"sslpipe: |(data|reports)/", line[0])
     }
@@ -854,6 +857,12 @@ class Play:
             self.violations += manners(command, done)
         return done
 
+    def wait_for_orphans(self) -> None:
+        """What an engine that was killed has left at work."""
+        if not wait_until(lambda: not list(working_in(self.folder)), PATIENCE):
+            for process in working_in(self.folder):
+                process.kill()
+
     def other_settings(self) -> Variant:
         """One or two of them."""
         variant = there_is(self.folder)
@@ -985,8 +994,10 @@ def interrupt(play: Play) -> str:
             process.wait(seconds)
         with suppress(ProcessLookupError):
             (os.kill if alone else os.killpg)(process.pid, number)
+        ended(process, PATIENCE)
 
     play.run(command, strike)
+    play.wait_for_orphans()
     whom = "alone" if alone else "and all its processes"
     return f"{before}{command}: {number.name} to it {whom} after {seconds:.1f} s"
 
