@@ -253,3 +253,17 @@ def test_dvc_records_no_settings_that_were_edited_meanwhile(dvc_project, tmp_pat
     project.edit("methods.simclr.lr", before)
     assert "resumed at step" in project.run("sslpipe pretrain simclr").stderr
     assert project.read("reports/pretrain/simclr.json")["epochs"] == 10
+
+
+def test_all_jobs_of_snakemake_see_the_settings_that_it_planned_with(snakemake_project, tmp_path):
+    project = snakemake_project.copy(tmp_path / "project")
+    before = project.read("reports/pretrain/simclr.json")["parameters"]["settings"]["lr"]
+    target = "reports/metrics/patches/simclr.json"
+    status, said = edited_in_mid_training(project, f"snakemake --cores 1 {target}")
+    assert status == 0, said
+    parameters = project.read("reports/pretrain/simclr.json")["parameters"]
+    assert (parameters["settings"]["lr"], parameters["pretrain"]["epochs"]) == (before, 10)
+    planned = project.run(f"snakemake -n --cores 1 {target}").stdout
+    assert "rule pretrain" in planned and "Params have changed" in planned
+    assert "lr 0.001, now 0.0005" in " ".join(project.run("sslpipe show simclr").stdout.split())
+    assert project.run("sslpipe sync", check=False).returncode == 1

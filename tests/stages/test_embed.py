@@ -74,7 +74,7 @@ def test_an_encoder_of_something_else_is_refused(layout):
     report = layout.pretrain_report("raw_pixels")
     said = read_sealed(report)
     report.unlink()
-    refused("missing; it is made by")
+    refused("does not say what it was made of")
     write_sealed(report, {"trained": False, "inputs": {}})
     refused("does not say what it was made of")
     write_sealed(report, said | {"content": "0" * 64})

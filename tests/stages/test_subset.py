@@ -233,7 +233,7 @@ def test_a_missing_tar_names_the_stage_that_makes_it(tmp_path):
 
 
 def test_a_tar_of_something_else_is_refused(layout):
-    with pytest.raises(UserError, match=r"mine\.tar: missing.*sslpipe download mine"):
+    with pytest.raises(UserError, match=r"mine\.tar: does not say what.*sslpipe download mine"):
         subset.run(params(), layout, "mine")  # nothing says what it is of
     stamp(params(), layout)
     other = r"mine\.tar: made with other settings \(datasets\.mine\.source\); run: sslpipe download mine"
