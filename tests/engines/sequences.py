@@ -205,9 +205,10 @@ os.kill(os.getpid(), last)
 
 
 def serve(address: str) -> None:
-    """Until it is killed."""
+    """Until the standard input ends, with whoever has started it."""
     import sslpipe
 
+    threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
     for module in pkgutil.walk_packages(sslpipe.__path__, "sslpipe."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
@@ -324,6 +325,7 @@ class Workshop:
     def __exit__(self, *_: object) -> None:
         self.server.kill()
         self.server.wait()
+        Path(self.address).unlink(missing_ok=True)
 
     def _start_server(self) -> None:
         binaries = self.folder / "bin"
@@ -347,7 +349,7 @@ class Workshop:
             [sys.executable, __file__, "--serve", self.address],
             env=self.environment | {"PYTHONPATH": str(self.clean / "ssl")},
             cwd=self.folder,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
         )
         there = lambda: Path(self.address).exists() or self.server.poll() is not None  # noqa: E731
