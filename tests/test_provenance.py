@@ -121,6 +121,25 @@ def test_each_is_looked_at_after_its_inputs(made):
         assert set(inputs_of(artefact, made.params)) <= set(every[:place])
 
 
+@pytest.mark.parametrize(
+    ("key", "name"), [("runs", "moco"), ("datasets", "zoo"), ("corpora", "base")]
+)
+def test_what_params_has_no_more_is_one_line(made, key, name):
+    """As when a run is taken out of params.yaml while it trains."""
+    left = {some: value for some, value in getattr(made.params, key).items() if some != name}
+    whose = Whose(made.params.model_copy(update={key: left}), made.layout)
+    kinds = {
+        "runs": ["encoder", "scores"],
+        "datasets": ["originals", "packed"],
+        "corpora": ["corpus"],
+    }
+    for kind in kinds[key]:
+        artefact = Artefact(kind, name, "sun" if kind == "scores" else "")
+        for look in (whose.new, whose.trouble):
+            with pytest.raises(UserError, match=rf"^{artefact}: params\.yaml has no such name$"):
+                look(artefact)
+
+
 def test_a_stage_is_known_by_what_it_makes():
     assert made_at("download", ("zoo",)) == Artefact("originals", "zoo")
     assert made_at("embed", ("moco", "zoo")) == Artefact("features", "moco", "zoo")

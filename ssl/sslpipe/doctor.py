@@ -187,9 +187,12 @@ def dvc(layout: Layout) -> Iterator[Finding]:
         return
     lock = layout.root / ".dvc/tmp/rwlock"
     try:
-        json.loads(lock.read_text() if lock.exists() else "{}")
+        json.loads(lock.read_text(encoding="utf-8") if lock.exists() else "{}")
     except ValueError:
         yield Finding(f"{lock}: damaged by a dvc that was killed; it stops every dvc", f"rm {lock}")
+        return
+    if not (notes := layout.source_notes()).is_dir():
+        yield Finding(f"{notes}: gone, without which dvc repro stops", f"git checkout {notes}")
         return
     links = layout.source_images("*")
     if gone := [link for link in links.parent.glob(links.name) if not link.exists()]:

@@ -34,6 +34,7 @@ def project(tmp_path, monkeypatch):
     params, _ = write_reports(tmp_path, settings)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))
     (tmp_path / ".dvc").mkdir()
+    (tmp_path / "data/local").mkdir(parents=True)
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SSLPIPE_STATE", raising=False)
@@ -278,6 +279,22 @@ PARTS = {"settings": "settings", "corpus": "inputs", "code": "code"}
 def other(made_of, part):
     """A record of another value of one part."""
     return made_of | {part: dict.fromkeys(made_of[part], "before"), "identity": "before"}
+
+
+def test_doctor_names_what_stops_every_dvc(project):
+    layout = project[1]
+    lock = Path(".dvc/tmp/rwlock")
+    lock.parent.mkdir()
+    lock.touch()
+    assert [finding.fix for finding in doctor.dvc(layout)] == [f"rm {lock}"]
+    lock.unlink()
+    link = layout.source_images("mine")
+    link.parent.mkdir()
+    link.symlink_to("nowhere")
+    (finding,) = doctor.dvc(layout)
+    assert "nowhere is not there any more" in finding.what and "sslpipe sources" in finding.fix
+    layout.source_notes().rmdir()
+    assert [finding.fix for finding in doctor.dvc(layout)] == ["git checkout data/local"]
 
 
 @pytest.mark.parametrize("everything", [False, True])

@@ -70,6 +70,19 @@ def test_a_line_for_each_stage_then_what_is_missing(tmp_path, fake, capsys):
     assert fake.done[2:4] == [("study", "method"), ("study", "again")]
 
 
+def test_lost_histories_and_features_are_named(tmp_path, fake, capsys):
+    params, layout = write_reports(tmp_path, PARAMS, images=60)
+    layout.history("byol").unlink()
+    layout.features("moco", "sun").unlink()
+    report.run(params, layout)
+    said = capsys.readouterr().err
+    assert "No history of: byol; the first by: sslpipe pretrain byol\n" in said
+    assert (
+        "No map and probe grid of: moco on sun; the first by: sslpipe evaluate moco sun\n" in said
+    )
+    assert "Nothing is missing" not in said
+
+
 def test_nothing_is_missing(tmp_path, fake, capsys):
     report.run(*write_reports(tmp_path, PARAMS, images=60))
     assert capsys.readouterr().err.splitlines()[-1] == "Nothing is missing."

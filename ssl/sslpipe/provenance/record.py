@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from sslpipe.data.contents import settings, source_settings
+from sslpipe.errors import UserError
 from sslpipe.files import digest
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
@@ -84,7 +85,11 @@ def all_of(params: Params) -> list[Artefact]:
 
 
 def inputs_of(artefact: Artefact, params: Params) -> list[Artefact]:
+    """Raises UserError for a name that params.yaml does not have, or not any more."""
     kind, name, dataset = artefact
+    of_kind = {"originals": params.datasets, "packed": params.datasets, "corpus": params.corpora}
+    if name not in of_kind.get(kind, params.runs) or (dataset and dataset not in params.datasets):
+        raise UserError(f"{artefact}: params.yaml has no such name")
     if kind == "originals":
         return []
     if kind == "packed":

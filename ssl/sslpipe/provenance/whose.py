@@ -56,11 +56,11 @@ class Whose:
 
         Raises UserError when one of its inputs is missing or of something else."""
         found: dict[str, str | None] = {}
-        if artefact.kind == "originals":
-            found["images"] = self._images(artefact.name)
         for part in inputs_of(artefact, self.params):
             self.require(part)
             found[str(part)] = self.content(part)
+        if artefact.kind == "originals":
+            found["images"] = self._images(artefact.name)
         return record(artefact, self.params, found)
 
     def wrong(self) -> list[str]:

@@ -66,6 +66,12 @@ def missing(results: Results) -> Iterator[str]:
     ):
         names = [f"{run} on {dataset}" for dataset, run in cells]
         yield from _line(what, names, [f"{command} {run} {dataset}" for dataset, run in cells])
+    lost = [run for run in results.pretrain if run not in results.history]
+    yield from _line("No history of", lost, [f"pretrain {run}" for run in lost])
+    bare = [cell for cell in results.metrics if cell not in results.features]
+    names = [f"{run} on {dataset}" for dataset, run in bare]
+    commands = [f"evaluate {run} {dataset}" for dataset, run in bare]
+    yield from _line("No map and probe grid of", names, commands)
     sets = [name for name in results.params.datasets if name not in results.dataset_facts]
     yield from _line("Not described", sets, [f"describe {name}" for name in sets])
 
