@@ -9,7 +9,7 @@ from torch import nn
 from sslpipe import schema
 from sslpipe.networks.backbones import build_backbone
 from sslpipe.networks.momentum import ema_update, momentum_copy
-from sslpipe.training.optimizers import build_optimizer
+from sslpipe.optim.optimizers import build_optimizer
 
 from .peers import installed
 from .table import Row, compared

@@ -19,12 +19,12 @@ import torch
 
 from sslpipe import schema
 from sslpipe.methods.method import Step
+from sslpipe.optim.optimizers import build_optimizer
+from sslpipe.running.checkpoint import RunState
+from sslpipe.running.cost import peak_flops
 from sslpipe.schema import ResolvedRun
 from sslpipe.training import loop
-from sslpipe.training.checkpoint import RunState
 from sslpipe.training.compilation import compile_networks, compiles
-from sslpipe.training.cost import peak_flops
-from sslpipe.training.optimizers import build_optimizer
 from sslpipe.training.precision import arithmetic, autocast_dtype, has_bf16
 from sslpipe.training.step import OptimizerStep
 

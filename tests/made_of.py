@@ -6,10 +6,10 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from sslpipe.arrays import packed_json, read_arrays, write_arrays
 from sslpipe.data import raw
 from sslpipe.data.index import read_index
-from sslpipe.files import read_sealed, sha256, write_sealed
+from sslpipe.io.arrays import packed_json, read_arrays, write_arrays
+from sslpipe.io.files import read_sealed, sha256, write_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.provenance.record import Artefact, all_of

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from sslpipe.data.index import write_index
-from sslpipe.files import write_sealed
+from sslpipe.io.files import write_sealed
 from sslpipe.layout import Layout
 
 

@@ -27,7 +27,7 @@ from made_of import stamp
 from sslpipe import cli
 from sslpipe.data.decode import How, central_square, decode, resize
 from sslpipe.errors import UserError
-from sslpipe.files import sha256
+from sslpipe.io.files import sha256
 from sslpipe.layout import Layout
 from sslpipe.networks.backbones import build_backbone
 from sslpipe.networks.encoder_file import load_encoder, save_encoder

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sslpipe.errors import UserError
 from sslpipe.params import check, json_schema, load, most_train_images, resolve
-from sslpipe.params_file import read
+from sslpipe.schema.file import read
 
 ROOT = Path(__file__).resolve().parent.parent
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))

@@ -12,7 +12,7 @@ import yaml
 
 from sslpipe.methods import METHODS
 from sslpipe.params import load, resolve
-from sslpipe.training.cost import cost_of
+from sslpipe.running.cost import cost_of
 from sslpipe.training.loop import build_method
 
 ROOT = Path(__file__).resolve().parent.parent

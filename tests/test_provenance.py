@@ -18,9 +18,9 @@ sys.path.insert(0, str(Path(__file__).parent / "reporting"))
 from synthetic import content, write_reports
 
 from made_of import stamp
-from sslpipe.arrays import packed_json, read_array, read_arrays, unpacked_json, write_arrays
 from sslpipe.errors import UserError
-from sslpipe.files import read_sealed, write_sealed
+from sslpipe.io.arrays import packed_json, read_array, read_arrays, unpacked_json, write_arrays
+from sslpipe.io.files import read_sealed, write_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import check, load
 from sslpipe.provenance import record as provenance

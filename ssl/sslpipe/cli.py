@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import sslpipe
 from sslpipe.errors import Interrupted, UserError
+from sslpipe.io.utf8 import use_utf8
 from sslpipe.layout import PARAMS, Layout
-from sslpipe.utf8 import use_utf8
 
 if TYPE_CHECKING:
     from sslpipe.schema import Params
@@ -174,8 +174,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _stage(options: argparse.Namespace) -> None:
-    from sslpipe.jobs import running
     from sslpipe.params import load, settings_file
+    from sslpipe.running.jobs import running
     from sslpipe.stages.code import FILED, check_code
 
     if options.stage == "pretrain":
@@ -292,6 +292,6 @@ def _schema(_: argparse.Namespace) -> None:
 
 
 def _sync(_: argparse.Namespace) -> None:
-    from sslpipe.engines import sync
+    from sslpipe.upkeep import sync
 
     print(sync.sync())

@@ -13,13 +13,13 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from sslpipe.errors import UserError
-from sslpipe.files import write_bytes
+from sslpipe.io.files import write_bytes
 from sslpipe.layout import PARAMS
-from sslpipe.params_file import read
-from sslpipe.params_studies import studies_disagreements
 from sslpipe.schema import METHOD_SETTINGS, Backbone, MoCo, Params, Pretrain, ResolvedRun
+from sslpipe.schema.file import read
 from sslpipe.schema.report import claims_disagreements
 from sslpipe.schema.sources import CC12M, SOURCE_KINDS, INaturalist, PhotoPatches, Stl10
+from sslpipe.schema.studies import studies_disagreements
 from sslpipe.schema.types import Strict
 
 SNAPSHOT = "SSLPIPE_PARAMS"

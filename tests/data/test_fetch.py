@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import pytest
 from file_server import Fault
 
-from sslpipe import files
 from sslpipe.data import fetch as module
 from sslpipe.data.fetch import RemoteFile, fetch
 from sslpipe.errors import UserError
+from sslpipe.io import files
 from sslpipe.schema.sources import Downloaded
 
 CONTENT = bytes(range(256)) * 4000  # 1 MB

@@ -272,9 +272,9 @@ def test_exactly_so_many_when_some_fail(album, tmp_path):
 
 def test_no_room(album, tmp_path, monkeypatch):
     def disk(free):
-        monkeypatch.setattr("sslpipe.files.SPARE", 0)
+        monkeypatch.setattr("sslpipe.io.files.SPARE", 0)
         usage = shutil._ntuple_diskusage(0, 0, free)
-        monkeypatch.setattr("sslpipe.files.shutil.disk_usage", lambda _: usage)
+        monkeypatch.setattr("sslpipe.io.files.shutil.disk_usage", lambda _: usage)
 
     disk(20 * 25_000 - 1)
     with pytest.raises(UserError, match=r"20 images, estimated at 25 kB each\) needs 0\.5 MB"):

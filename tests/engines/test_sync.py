@@ -11,11 +11,10 @@ import pytest
 import yaml
 from small_project import make_project
 
-from sslpipe import recorded
-from sslpipe.doctor import dvc
-from sslpipe.engines import sync
 from sslpipe.errors import UserError
 from sslpipe.layout import Layout
+from sslpipe.upkeep import recorded, sync
+from sslpipe.upkeep.doctor import dvc
 
 MOCO_ONLY = {
     "data/runs/moco/encoder.safetensors",

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from made_of import stamp
-from sslpipe.arrays import read_arrays, unpacked_json, write_arrays
 from sslpipe.errors import UserError
-from sslpipe.files import read_sealed, write_sealed
+from sslpipe.io.arrays import read_arrays, unpacked_json, write_arrays
+from sslpipe.io.files import read_sealed, write_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import load
 from sslpipe.provenance.record import Artefact

@@ -15,15 +15,15 @@ from sslpipe.data.index import Entry, Index
 from sslpipe.errors import UserError
 from sslpipe.evaluation import finetune as module
 from sslpipe.evaluation.finetune import Classifier, batches_of, finetune, fit, learning_rate
-from sslpipe.files import read_json
+from sslpipe.io.files import read_json
 from sslpipe.layout import Layout
 from sslpipe.networks.backbones import build_backbone
 from sslpipe.networks.encoder_file import save_encoder
+from sslpipe.optim.schedules import warmup_cosine
 from sslpipe.params import check, resolve
 from sslpipe.schema import Finetune
 from sslpipe.stages import embed
 from sslpipe.stages import finetune as stage
-from sslpipe.training.schedules import warmup_cosine
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")

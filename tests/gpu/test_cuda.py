@@ -12,13 +12,14 @@ from sslpipe.evaluation.knn import nearest
 from sslpipe.evaluation.probe import fit_probes
 from sslpipe.methods.method import Step
 from sslpipe.networks.backbones import build_backbone
-from sslpipe.training import loop, memory
+from sslpipe.optim.optimizers import build_optimizer, set_lr
+from sslpipe.running import memory
+from sslpipe.running.energy import EnergyMeter
+from sslpipe.running.launch import group
+from sslpipe.running.waiting import Waiting
+from sslpipe.training import loop
 from sslpipe.training.batches import Plan, build_views, views_of_epoch
-from sslpipe.training.energy import EnergyMeter
-from sslpipe.training.launch import group
-from sslpipe.training.optimizers import build_optimizer, set_lr
 from sslpipe.training.step import OptimizerStep
-from sslpipe.training.waiting import Waiting
 
 CUDA = torch.device("cuda", 0)
 SGD = {"optimizer": "sgd", "lr": 0.05, "lr_scaling": "none"}

@@ -10,8 +10,8 @@ import pandas as pd
 import yaml
 
 from made_of import stamp
-from sslpipe.arrays import write_arrays
-from sslpipe.files import write_json, write_sealed, write_text
+from sslpipe.io.arrays import write_arrays
+from sslpipe.io.files import write_json, write_sealed, write_text
 from sslpipe.layout import Layout
 from sslpipe.params import Params, check, resolve
 from sslpipe.provenance.whose import KEY

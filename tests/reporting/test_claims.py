@@ -12,9 +12,9 @@ from scipy import stats
 from synthetic import content, read, rewrite, write_reports
 
 from made_of import stamp
-from sslpipe.arrays import read_arrays, write_arrays
 from sslpipe.errors import UserError
-from sslpipe.files import write_text
+from sslpipe.io.arrays import read_arrays, write_arrays
+from sslpipe.io.files import write_text
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.reporting.claims.claim import Effect, Found, Part, above, at_least, below, between

@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 from sklearn.metrics import confusion_matrix
 from synthetic import RUNS, content, read, rewrite, write_reports
 
-from sslpipe.arrays import read_arrays, write_arrays
+from sslpipe.io.arrays import read_arrays, write_arrays
 from sslpipe.reporting.figures.confusion import confusion_figure, confusion_shares, most_confused
 from sslpipe.reporting.figures.feature_map import feature_map_figure, marks
 from sslpipe.reporting.results import Results

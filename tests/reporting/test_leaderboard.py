@@ -11,8 +11,8 @@ import pytest
 from scipy import stats
 from synthetic import RUNS, content, read, rewrite, write_reports
 
-from sslpipe.arrays import read_arrays, write_arrays
 from sslpipe.errors import UserError
+from sslpipe.io.arrays import read_arrays, write_arrays
 from sslpipe.reporting.leaderboard import compared, leaderboard, rows_of
 from sslpipe.reporting.leaderboard_text import as_csv, as_markdown
 from sslpipe.reporting.results import Results

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 from synthetic import content, read, rewrite, write_reports
 
-from sslpipe.arrays import read_arrays, write_arrays
 from sslpipe.errors import UserError
+from sslpipe.io.arrays import read_arrays, write_arrays
 from sslpipe.reporting import statistics
 from sslpipe.reporting.figures.study import study_figure
 from sslpipe.reporting.leaderboard import leaderboard

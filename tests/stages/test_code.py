@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sslpipe.errors import UserError
-from sslpipe.files import read_sealed
+from sslpipe.io.files import read_sealed
 from sslpipe.layout import Layout
 from sslpipe.stages import code
 

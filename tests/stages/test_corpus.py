@@ -15,7 +15,7 @@ from sslpipe.data.corpus import corpus_rows
 from sslpipe.data.duplicates import HELD_OUT
 from sslpipe.data.index import Entry, read_index, write_index
 from sslpipe.errors import UserError
-from sslpipe.files import read_sealed, sha256, write_sealed
+from sslpipe.io.files import read_sealed, sha256, write_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import load
 from sslpipe.provenance.record import Artefact

@@ -13,7 +13,7 @@ import pytest
 from made_of import stamp
 from sslpipe.data.index import Entry, write_index
 from sslpipe.errors import UserError
-from sslpipe.files import write_sealed
+from sslpipe.io.files import write_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import load
 from sslpipe.schema import Dataset

@@ -7,7 +7,7 @@ import pytest
 
 from sslpipe.data import raw
 from sslpipe.errors import UserError
-from sslpipe.files import read_sealed
+from sslpipe.io.files import read_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import load
 from sslpipe.schema import Dataset

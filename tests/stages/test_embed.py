@@ -9,7 +9,7 @@ from made_of import stamp
 from packed_sets import write_packed
 from sslpipe.data.index import Entry
 from sslpipe.errors import UserError
-from sslpipe.files import read_sealed, write_sealed
+from sslpipe.io.files import read_sealed, write_sealed
 from sslpipe.layout import Layout
 from sslpipe.networks.backbones import build_backbone
 from sslpipe.networks.encoder_file import save_encoder

@@ -10,7 +10,7 @@ from made_of import stamp
 from packed_sets import write_packed
 from sslpipe.data.index import Entry
 from sslpipe.errors import Interrupted, UserError
-from sslpipe.files import read_sealed, sha256, write_sealed
+from sslpipe.io.files import read_sealed, sha256, write_sealed
 from sslpipe.layout import Layout
 from sslpipe.networks.encoder_file import load_encoder
 from sslpipe.params import load

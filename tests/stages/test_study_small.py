@@ -7,7 +7,7 @@ import pytest
 
 from sslpipe.data.corpus import corpus_rows
 from sslpipe.data.index import open_packed
-from sslpipe.files import read_sealed
+from sslpipe.io.files import read_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import load
 from sslpipe.stages import corpus, describe, download, subset

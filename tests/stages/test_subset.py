@@ -16,7 +16,7 @@ from sslpipe.data import raw
 from sslpipe.data.corpus import trained_on
 from sslpipe.data.index import open_packed
 from sslpipe.errors import UserError
-from sslpipe.files import read_sealed
+from sslpipe.io.files import read_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import load
 from sslpipe.provenance.record import Artefact

@@ -7,8 +7,8 @@ from synthetic import content, read, rewrite, write_reports
 
 from edits import EDITS, UNTRAINED
 from sslpipe import cli
-from sslpipe.arrays import read_arrays, write_arrays
 from sslpipe.errors import UserError
+from sslpipe.io.arrays import read_arrays, write_arrays
 from sslpipe.reporting.leaderboard import compared
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.settings import Setting

@@ -14,17 +14,17 @@ import yaml
 from synthetic import RUNS, content, write_reports
 
 from made_of import stamp
-from sslpipe import doctor, jobs, leftovers, verify
-from sslpipe.arrays import write_arrays
-from sslpipe.engines import sync
-from sslpipe.files import write_json
+from sslpipe.io.arrays import write_arrays
+from sslpipe.io.files import write_json
 from sslpipe.layout import Layout
 from sslpipe.provenance.record import MADE_OF, Artefact, fingerprint
 from sslpipe.provenance.whose import Whose
+from sslpipe.running import jobs
 from sslpipe.stages.pretrain import abandoned
 from sslpipe.terminal.clean import clean
 from sslpipe.terminal.doctor import print_examination
 from sslpipe.terminal.status import print_status
+from sslpipe.upkeep import doctor, leftovers, sync, verify
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_each_trouble_is_named_with_its_fix(trouble, project, lines, monkeypatch
     if trouble == "a changed history":  # the made-up report says nothing of it
         from synthetic import read, rewrite
 
-        from sslpipe.files import sha256
+        from sslpipe.io.files import sha256
 
         report = Path("reports/pretrain/moco.json")
         rewrite(report, read(report) | {"history_sha256": sha256(Path("reports/history/moco.csv"))})

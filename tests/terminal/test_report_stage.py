@@ -9,8 +9,8 @@ from synthetic import RUNS, content, read, write_reports
 
 from edits import EDITS, UNTRAINED
 from sslpipe.errors import UserError
+from sslpipe.io.progress import say
 from sslpipe.layout import Layout
-from sslpipe.progress import say
 from sslpipe.reporting.results import Results
 from sslpipe.stages import report
 

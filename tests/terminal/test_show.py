@@ -9,9 +9,9 @@ from synthetic import RUNS, content, read, rewrite, write_reports
 from edits import EDITS, UNTRAINED
 from made_of import stamp
 from sslpipe import cli
-from sslpipe.arrays import read_arrays, write_arrays
 from sslpipe.errors import UserError
-from sslpipe.files import sha256, write_text
+from sslpipe.io.arrays import read_arrays, write_arrays
+from sslpipe.io.files import sha256, write_text
 from sslpipe.layout import Layout
 from sslpipe.networks.backbones import build_backbone
 from sslpipe.networks.encoder_file import save_encoder

@@ -6,9 +6,9 @@ from torch import nn
 
 from sslpipe import schema
 from sslpipe.networks.split_batchnorm import SplitBatchNorm2d
+from sslpipe.running.checkpoint import RunState
 from sslpipe.schema import ResolvedRun
 from sslpipe.training import loop
-from sslpipe.training.checkpoint import RunState
 from sslpipe.training.online import Watched
 
 CPU = torch.device("cpu")

@@ -14,8 +14,9 @@ from small_runs import SETTINGS, TIMES, make_run, small_backbone, train
 
 from sslpipe import schema
 from sslpipe.errors import Interrupted, UserError
-from sslpipe.training import checkpoint, loop, state
-from sslpipe.training.checkpoint import RunState
+from sslpipe.running import checkpoint
+from sslpipe.running.checkpoint import RunState
+from sslpipe.training import loop, state
 
 SAVE = torch.save
 

@@ -16,9 +16,9 @@ from small_runs import CPU, METHODS, TIMES, make_run, small_backbone, train
 from sslpipe.errors import Interrupted
 from sslpipe.methods.moco import MoCo
 from sslpipe.networks.ranks import rank
+from sslpipe.running.launch import group
 from sslpipe.schema import ResolvedRun
 from sslpipe.training import loop
-from sslpipe.training.launch import group
 
 RANKS = 2
 # Sums are made in another order, in float32; ten optimiser steps carry that on.

@@ -8,8 +8,8 @@ from small_runs import METHODS, make_run, small_backbone
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from sslpipe.methods.method import Step
+from sslpipe.optim.optimizers import build_optimizer
 from sslpipe.training import loop
-from sslpipe.training.optimizers import build_optimizer
 from sslpipe.training.step import OptimizerStep
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sslpipe.errors import UserError
-from sslpipe.progress import say
+from sslpipe.io.progress import say
 
 LARGE = 10**9
 """Bytes of an archive that takes minutes to go through, which is said."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sslpipe.data.raw import LOOSE, Member
 from sslpipe.data.splits import PACKED, UNLABELLED, assign, share
 from sslpipe.errors import UserError, few
-from sslpipe.progress import say
+from sslpipe.io.progress import say
 from sslpipe.schema import Dataset
 
 

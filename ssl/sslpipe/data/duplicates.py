@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sslpipe.data.index import Entry, Index
-from sslpipe.progress import say
+from sslpipe.io.progress import say
 
 HELD_OUT = ("val", "public", "private")
 PIECE = 512

@@ -12,8 +12,8 @@ import requests
 import urllib3
 
 from sslpipe.errors import UserError
-from sslpipe.files import locked, need_space
-from sslpipe.progress import ByteBar, say
+from sslpipe.io.files import locked, need_space
+from sslpipe.io.progress import ByteBar, say
 from sslpipe.schema.sources import Downloaded
 
 ATTEMPTS = 5

@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 
 from sslpipe.data.splits import UNLABELLED
 from sslpipe.errors import UserError
-from sslpipe.files import Hashed, atomic
+from sslpipe.io.files import Hashed, atomic
 
 GIVEN_SPLITS = ("all", "train", "test", "val", "public", "private", UNLABELLED)
 LOOSE = "_"

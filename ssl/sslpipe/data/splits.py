@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 
 from sslpipe.errors import UserError, few
-from sslpipe.progress import say
+from sslpipe.io.progress import say
 from sslpipe.schema import Splits
 
 SPLITS = ("train", "val", "public", "private")

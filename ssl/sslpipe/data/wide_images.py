@@ -7,7 +7,7 @@ from pathlib import Path
 from sslpipe.data.choose import Choice
 from sslpipe.data.images import is_wide, opened, values_of
 from sslpipe.data.ranges import Ranges, Seen, look, of_set
-from sslpipe.progress import progress
+from sslpipe.io.progress import progress
 
 START = 26
 """Bytes of a PNG file up to its bit depth and kind of colour (PNG specification, 11.2.2)."""

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from sslpipe.errors import UserError
-from sslpipe.progress import progress
+from sslpipe.io.progress import progress
 from sslpipe.views import as_input, draw
 from sslpipe.views.batched_views import render
 from sslpipe.views.keyed import sample_keys

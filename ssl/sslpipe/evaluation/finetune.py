@@ -22,7 +22,7 @@ from sslpipe.data.index import Index
 from sslpipe.errors import UserError
 from sslpipe.evaluation.features import extract
 from sslpipe.evaluation.scores import answers, top_k
-from sslpipe.progress import progress, say
+from sslpipe.io.progress import progress, say
 from sslpipe.schema import Finetune
 from sslpipe.seeds import generator, seed_of
 from sslpipe.views import ViewPolicy, normalize

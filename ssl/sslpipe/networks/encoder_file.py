@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from sslpipe.errors import UserError
-from sslpipe.files import write_bytes
+from sslpipe.io.files import write_bytes
 from sslpipe.networks.backbones import build_backbone
 from sslpipe.schema import ResolvedRun
 

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 import sslpipe
-from sslpipe.files import digest, sha256
+from sslpipe.io.files import digest, sha256
 
 # Files and whole folders of the package. dvc.yaml has to spell them out once more.
 CODE: Mapping[str, tuple[str, ...]] = {

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from sslpipe.data.contents import settings, source_settings
 from sslpipe.errors import UserError
-from sslpipe.files import digest
+from sslpipe.io.files import digest
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
 from sslpipe.provenance.code import code_hash

@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sslpipe.arrays import read_array, unpacked_json
 from sslpipe.data.contents import contents, watched
 from sslpipe.errors import UserError
-from sslpipe.files import read_sealed
+from sslpipe.io.arrays import read_array, unpacked_json
+from sslpipe.io.files import read_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
 from sslpipe.provenance.record import (

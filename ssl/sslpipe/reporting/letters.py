@@ -12,7 +12,7 @@ import matplotlib as mpl
 from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 
-from sslpipe.progress import say
+from sslpipe.io.progress import say
 from sslpipe.reporting.markdown import code, printable
 
 MOST_SAID = 5  # names

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from sslpipe.arrays import read_arrays
 from sslpipe.errors import UserError
-from sslpipe.files import changed, digest, read_json, read_sealed, sha256
+from sslpipe.io.arrays import read_arrays
+from sslpipe.io.files import changed, digest, read_json, read_sealed, sha256
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.provenance.record import Artefact

@@ -3,10 +3,10 @@
 from collections import Counter
 
 import sslpipe
-from sslpipe.files import write_sealed, write_text
+from sslpipe.io.files import write_sealed, write_text
+from sslpipe.io.progress import say
 from sslpipe.layout import Layout
 from sslpipe.params import Params
-from sslpipe.progress import say
 from sslpipe.provenance.whose import KEY
 from sslpipe.reporting.claims.decide import decide
 from sslpipe.reporting.claims.text import as_markdown

@@ -5,10 +5,10 @@ for each of some hundred jobs. In return each of these jobs compares the file wi
 """
 
 from sslpipe.errors import UserError
-from sslpipe.files import read_sealed, write_sealed
+from sslpipe.io.files import read_sealed, write_sealed
+from sslpipe.io.progress import say
 from sslpipe.layout import Layout
 from sslpipe.params import Params
-from sslpipe.progress import say
 from sslpipe.provenance.code import digests
 
 FILED = ("pretrain", "embed", "evaluate", "finetune")

@@ -1,10 +1,10 @@
 """contact_sheet(dataset): packed train images → a picture of some, reports/data/<dataset>.png."""
 
 from sslpipe.errors import UserError
-from sslpipe.files import write_bytes
+from sslpipe.io.files import write_bytes
+from sslpipe.io.progress import say
 from sslpipe.layout import Layout
 from sslpipe.params import Params
-from sslpipe.progress import say
 from sslpipe.provenance.whose import Whose
 from sslpipe.reporting import contact_sheet
 from sslpipe.reporting.letters import drawable

@@ -3,10 +3,10 @@
 from sslpipe.data.corpus import compose, datasets_read, trained_on
 from sslpipe.data.duplicates import too_many
 from sslpipe.data.index import read_index
-from sslpipe.files import sha256, write_sealed, write_text
+from sslpipe.io.files import sha256, write_sealed, write_text
+from sslpipe.io.progress import say
 from sslpipe.layout import Layout
 from sslpipe.params import Params
-from sslpipe.progress import say
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import CONTENT, KEY, Whose
 from sslpipe.reporting.corpora import page

@@ -7,10 +7,10 @@ from sslpipe.data import raw
 from sslpipe.data.contents import stamps
 from sslpipe.data.sources import SOURCES
 from sslpipe.errors import UserError
-from sslpipe.files import write_sealed
+from sslpipe.io.files import write_sealed
+from sslpipe.io.progress import progress, say
 from sslpipe.layout import Layout
 from sslpipe.params import Params
-from sslpipe.progress import progress, say
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import CONTENT, KEY, Whose
 from sslpipe.schema import Dataset

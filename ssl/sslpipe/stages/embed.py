@@ -6,18 +6,18 @@ And of two random views of some images that were not trained on, for their align
 import numpy as np
 import torch
 
-from sslpipe.arrays import packed_json, write_arrays
 from sslpipe.data.splits import SPLITS
 from sslpipe.evaluation.features import MOST_PAIRED, UNUSED, evenly, extract, two_views
-from sslpipe.files import read_sealed
+from sslpipe.io.arrays import packed_json, write_arrays
+from sslpipe.io.files import read_sealed
+from sslpipe.io.progress import say
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
-from sslpipe.progress import say
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import KEY, Whose
+from sslpipe.running.devices import lease
 from sslpipe.stages import find
 from sslpipe.stages.inputs import open_encoder, open_set, require_size
-from sslpipe.training.devices import lease
 from sslpipe.training.precision import device_of
 
 

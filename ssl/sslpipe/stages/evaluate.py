@@ -3,13 +3,13 @@
 import numpy as np
 import torch
 
-from sslpipe.arrays import packed_json, read_arrays, write_arrays
 from sslpipe.errors import UserError
 from sslpipe.evaluation.protocol import evaluate
-from sslpipe.files import write_json, write_sealed
+from sslpipe.io.arrays import packed_json, read_arrays, write_arrays
+from sslpipe.io.files import write_json, write_sealed
+from sslpipe.io.progress import say
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
-from sslpipe.progress import say
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import KEY, Whose
 from sslpipe.reporting.results import CHECKSUM, checksum

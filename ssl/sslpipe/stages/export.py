@@ -17,10 +17,10 @@ from safetensors.torch import save
 
 import sslpipe
 from sslpipe.errors import UserError
-from sslpipe.files import need_space, sha256, write_bytes
+from sslpipe.io.files import need_space, sha256, write_bytes
+from sslpipe.io.progress import say
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
-from sslpipe.progress import say
 from sslpipe.reporting.model_card import WEIGHTS, Input, model_card
 from sslpipe.reporting.results import Results
 from sslpipe.stages.inputs import open_encoder

@@ -3,10 +3,10 @@ reports/curves.csv for `dvc plots`."""
 
 from pathlib import Path
 
-from sslpipe.files import write_bytes, write_text
+from sslpipe.io.files import write_bytes, write_text
+from sslpipe.io.progress import say
 from sslpipe.layout import Layout
 from sslpipe.params import Params
-from sslpipe.progress import say
 from sslpipe.reporting.curves import curves as long_table
 from sslpipe.reporting.figures.budget import budget_figure
 from sslpipe.reporting.figures.confusion import confusion_figure

@@ -3,18 +3,18 @@
 import numpy as np
 import torch
 
-from sslpipe.arrays import packed_json, write_arrays
 from sslpipe.errors import UserError
 from sslpipe.evaluation.finetune import finetune
-from sslpipe.files import write_json
+from sslpipe.io.arrays import packed_json, write_arrays
+from sslpipe.io.files import write_json
+from sslpipe.io.progress import say
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
-from sslpipe.progress import say
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import KEY, Whose
 from sslpipe.reporting.results import CHECKSUM, checksum
+from sslpipe.running.devices import lease
 from sslpipe.stages.inputs import open_encoder, open_set, require_size
-from sslpipe.training.devices import lease
 from sslpipe.training.precision import arithmetic, device_name, device_of, has_bf16
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sslpipe.data.index import Index, open_packed
 from sslpipe.errors import UserError
-from sslpipe.files import digest, read_sealed, sha256
+from sslpipe.io.files import digest, read_sealed, sha256
 from sslpipe.layout import Layout
 from sslpipe.params import load, settings_file
 from sslpipe.provenance.code import code_hash

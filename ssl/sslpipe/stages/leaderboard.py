@@ -1,10 +1,10 @@
 """leaderboard: every scored cell → reports/leaderboard.{md,csv,json}, and the terminal."""
 
 import sslpipe
-from sslpipe.files import write_sealed, write_text
+from sslpipe.io.files import write_sealed, write_text
+from sslpipe.io.progress import say
 from sslpipe.layout import Layout
 from sslpipe.params import Params
-from sslpipe.progress import say
 from sslpipe.provenance.whose import KEY
 from sslpipe.reporting import leaderboard_text
 from sslpipe.reporting.leaderboard import leaderboard

@@ -1,10 +1,10 @@
 """neighbours(dataset): features and packed images → reports/figures/neighbours_<dataset>.png."""
 
 from sslpipe.errors import UserError
-from sslpipe.files import write_bytes
+from sslpipe.io.files import write_bytes
+from sslpipe.io.progress import say
 from sslpipe.layout import Layout
 from sslpipe.params import Params
-from sslpipe.progress import say
 from sslpipe.reporting import neighbours
 from sslpipe.reporting.few_runs import of_set
 from sslpipe.reporting.letters import drawable

@@ -1,10 +1,10 @@
 """page: all of reports/ → reports/index.html."""
 
 from sslpipe.errors import UserError
-from sslpipe.files import read_sealed, write_text
+from sslpipe.io.files import read_sealed, write_text
+from sslpipe.io.progress import say
 from sslpipe.layout import Layout
 from sslpipe.params import Params
-from sslpipe.progress import say
 from sslpipe.provenance.whose import KEY
 from sslpipe.reporting.page import page
 from sslpipe.reporting.results import CLAIMS, LEADERBOARD, Results

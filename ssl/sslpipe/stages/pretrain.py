@@ -15,27 +15,27 @@ import torchvision
 
 import sslpipe
 from sslpipe.data.corpus import corpus_rows
+from sslpipe.data.corpus_images import CorpusImages
 from sslpipe.data.index import open_packed
 from sslpipe.errors import UserError
-from sslpipe.files import read_sealed, sha256, write_sealed, write_text
+from sslpipe.io.files import read_sealed, sha256, write_sealed, write_text
+from sslpipe.io.progress import say
 from sslpipe.layout import Layout
-from sslpipe.leftovers import changed, resumable
 from sslpipe.networks.encoder_file import save_encoder
 from sslpipe.networks.ranks import ranks
 from sslpipe.params import Params, resolve
-from sslpipe.progress import say
 from sslpipe.provenance.record import Artefact, Record, fingerprint
 from sslpipe.provenance.whose import CONTENT, KEY, Whose
+from sslpipe.running.checkpoint import RunState
+from sslpipe.running.cost import peak_flops
+from sslpipe.running.devices import lease, visible_devices
+from sslpipe.running.launch import group, launch, launched
 from sslpipe.schema import ResolvedRun
 from sslpipe.stages.inputs import require, require_same, require_unchanged
-from sslpipe.training.checkpoint import RunState
-from sslpipe.training.corpus_images import CorpusImages
-from sslpipe.training.cost import peak_flops
-from sslpipe.training.devices import lease, visible_devices
-from sslpipe.training.launch import group, launch, launched
 from sslpipe.training.loop import Trained, build_encoder, train
 from sslpipe.training.online import K, Watched, online_scores
 from sslpipe.training.precision import NAMES, autocast_dtype, device_name, device_of, slow
+from sslpipe.upkeep.leftovers import changed, resumable
 
 
 def run(params: Params, layout: Layout, name: str) -> None:

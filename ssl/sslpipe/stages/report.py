@@ -9,9 +9,9 @@ import io
 from collections.abc import Iterator, Sequence
 
 from sslpipe.errors import UserError
+from sslpipe.io.progress import say
 from sslpipe.layout import Layout
 from sslpipe.params import Params
-from sslpipe.progress import say
 from sslpipe.reporting.results import Results
 
 MOST_NAMES = 8

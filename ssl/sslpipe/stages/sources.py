@@ -11,10 +11,10 @@ from pathlib import Path
 from sslpipe.data.contents import PATHS, settings, source_settings, watched
 from sslpipe.data.tree import Found, walk
 from sslpipe.errors import UserError, few
-from sslpipe.files import write_json, write_text
+from sslpipe.io.files import write_json, write_text
+from sslpipe.io.progress import say
 from sslpipe.layout import Layout
 from sslpipe.params import Params
-from sslpipe.progress import say
 from sslpipe.schema import Dataset
 
 NOTHING = "Nothing on this machine is read for this set.\n"

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from sslpipe.files import write_bytes, write_text
+from sslpipe.io.files import write_bytes, write_text
+from sslpipe.io.progress import say
 from sslpipe.layout import Layout
 from sslpipe.params import Params
-from sslpipe.progress import say
 from sslpipe.reporting.figures.study import study_figure
 from sslpipe.reporting.figures.style import save
 from sslpipe.reporting.results import Results

@@ -11,10 +11,10 @@ from sslpipe.data.index import Index, read_index
 from sslpipe.data.pack import pack
 from sslpipe.data.wide_images import ranges_of
 from sslpipe.errors import UserError, few
-from sslpipe.files import write_sealed
+from sslpipe.io.files import write_sealed
+from sslpipe.io.progress import say
 from sslpipe.layout import Layout
 from sslpipe.params import Params
-from sslpipe.progress import say
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import CONTENT, KEY, Whose
 from sslpipe.stages import find

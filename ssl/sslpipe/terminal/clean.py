@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from sslpipe import leftovers
-from sslpipe.files import in_words
+from sslpipe.io.files import in_words
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.terminal.console import Column, print_table, stdout
+from sslpipe.upkeep import leftovers
 
 
 def clean(

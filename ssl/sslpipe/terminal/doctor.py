@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from sslpipe.doctor import examine
 from sslpipe.layout import Layout
 from sslpipe.terminal.console import FAINT, WARNING, stdout
+from sslpipe.upkeep.doctor import examine
 
 
 def print_examination(layout: Layout, *, data: bool, console: Console | None = None) -> int:

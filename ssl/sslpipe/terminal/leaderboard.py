@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sslpipe.errors import UserError
-from sslpipe.files import read_sealed
+from sslpipe.io.files import read_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.provenance.whose import KEY

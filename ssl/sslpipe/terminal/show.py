@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 from rich.console import Console
 from rich.text import Text
 
-from sslpipe.files import sha256
+from sslpipe.io.files import sha256
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
 from sslpipe.provenance.record import Artefact

@@ -7,12 +7,12 @@ import time
 from rich.console import Console
 from rich.text import Text
 
-from sslpipe.jobs import Job, running_jobs
 from sslpipe.layout import Layout
-from sslpipe.leftovers import Resumable, outlook, resumable
 from sslpipe.params import Params
 from sslpipe.reporting.leaderboard_text import DASH, duration
+from sslpipe.running.jobs import Job, running_jobs
 from sslpipe.terminal.console import FAINT, WARNING, Column, print_table, print_title, stdout
+from sslpipe.upkeep.leftovers import Resumable, outlook, resumable
 
 
 def print_status(

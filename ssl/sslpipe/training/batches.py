@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from sslpipe import schema
+from sslpipe.data.corpus_images import Images
 from sslpipe.seeds import generator
-from sslpipe.training.corpus_images import Images
 from sslpipe.views import MultiCrop, ViewPolicy, normalize
 
 Views = list[Tensor]

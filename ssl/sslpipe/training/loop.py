@@ -8,32 +8,32 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from sslpipe.data.corpus_images import Images
 from sslpipe.errors import Interrupted, UserError
-from sslpipe.files import write_text
+from sslpipe.io.files import write_text
+from sslpipe.io.progress import StepBar, say
 from sslpipe.methods import METHODS
 from sslpipe.methods.method import Method, Step
 from sslpipe.networks.backbones import build_backbone
 from sslpipe.networks.ranks import joined, mean_over_ranks, rank, ranks, reduced
 from sslpipe.networks.sync_batchnorm import normalise_across_ranks
-from sslpipe.progress import StepBar, say
+from sslpipe.optim.optimizers import build_optimizer, set_lr
+from sslpipe.optim.schedules import peak_lr, warmup_cosine
+from sslpipe.running import memory
+from sslpipe.running.checkpoint import RunState
+from sslpipe.running.cost import Cost, cost_of
+from sslpipe.running.energy import EnergyMeter
+from sslpipe.running.signals import Agreement, stop_signals
+from sslpipe.running.waiting import Waiting
 from sslpipe.schema import MoCo, ResolvedRun
 from sslpipe.seeds import seed_of
-from sslpipe.training import memory
 from sslpipe.training.batches import Plan, Views, as_input, build_views, views_of_epoch
-from sslpipe.training.checkpoint import RunState
 from sslpipe.training.compilation import compile_networks, compiles
-from sslpipe.training.corpus_images import Images
-from sslpipe.training.cost import Cost, cost_of
-from sslpipe.training.energy import EnergyMeter
 from sslpipe.training.monitor import collapsed
 from sslpipe.training.online import Watched, online_scores
-from sslpipe.training.optimizers import build_optimizer, set_lr
 from sslpipe.training.precision import arithmetic
-from sslpipe.training.schedules import peak_lr, warmup_cosine
-from sslpipe.training.signals import Agreement, stop_signals
 from sslpipe.training.state import TrainingState
 from sslpipe.training.step import OptimizerStep
-from sslpipe.training.waiting import Waiting
 
 # Reading a loss waits for the device, so on a GPU it is done once in so many steps.
 STEPS_PER_READING = {"cpu": 1, "cuda": 50}

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 
 from sslpipe.errors import UserError
-from sslpipe.progress import say
+from sslpipe.io.progress import say
 
 DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 NAMES = {dtype: name for name, dtype in DTYPES.items()}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sslpipe.errors import UserError
-from sslpipe.files import read_sealed
+from sslpipe.io.files import read_sealed
 
 # In a process of its own: DVC changes global state when it is used as a library.
 LIST_STAGES = """
@@ -22,7 +22,7 @@ import json
 from pathlib import Path
 
 from sslpipe.errors import UserError
-from sslpipe.files import read_sealed
+from sslpipe.io.files import read_sealed
 from dvc.repo import Repo
 
 repo = Repo(".")

@@ -9,8 +9,8 @@ from sslpipe.data.sources import layouts, tables
 from sslpipe.data.sources.collection import Collection, opened
 from sslpipe.data.suffixes import IMAGE_SUFFIXES
 from sslpipe.errors import UserError, few
+from sslpipe.io.progress import say
 from sslpipe.layout import Layout
-from sslpipe.progress import say
 from sslpipe.schema.sources import Folder
 
 UNREADABLE_SHARE = 0.01

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from sslpipe.data.fetch import RemoteFile, fetch, first_line, given_folder, is_right
 from sslpipe.errors import UserError
+from sslpipe.io.progress import say
 from sslpipe.layout import Layout
-from sslpipe.progress import say
 from sslpipe.schema.sources import MiniImageNet
 
 Members = Iterator[tuple[str, bytes]]

@@ -11,7 +11,7 @@ from sslpipe.data import archives
 from sslpipe.data.fetch import RemoteFile, fetch
 from sslpipe.data.splits import share
 from sslpipe.errors import UserError
-from sslpipe.files import need_space
+from sslpipe.io.files import need_space
 from sslpipe.layout import Layout
 from sslpipe.schema.sources import Cub200, Imagenette, INaturalist, Sun397
 

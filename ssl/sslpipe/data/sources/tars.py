@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 from sslpipe.data.archives import BROKEN, COMPRESSIONS, decompressed
 from sslpipe.errors import UserError
-from sslpipe.files import need_space
-from sslpipe.progress import say
+from sslpipe.io.files import need_space
+from sslpipe.io.progress import say
 
 
 def is_tar(path: Path, start: bytes) -> bool:

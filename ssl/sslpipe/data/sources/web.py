@@ -26,9 +26,9 @@ from sslpipe.data.fetch import RemoteFile, digest, fetch
 from sslpipe.data.sources.web_image import OK, Answer, fetch_image
 from sslpipe.data.splits import share
 from sslpipe.errors import UserError
-from sslpipe.files import atomic, locked, need_space, write_bytes
+from sslpipe.io.files import atomic, locked, need_space, write_bytes
+from sslpipe.io.progress import LINE_SECONDS, say
 from sslpipe.layout import Layout
-from sslpipe.progress import LINE_SECONDS, say
 from sslpipe.schema.sources import CC12M
 
 LIST = RemoteFile("cc12m.tsv", ("https://storage.googleapis.com/conceptual_12m/cc12m.tsv",))

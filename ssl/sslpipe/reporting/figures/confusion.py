@@ -10,7 +10,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from sslpipe.arrays import read_arrays
+from sslpipe.io.arrays import read_arrays
 from sslpipe.reporting.figures.layout import columns, cut, label_distances, panels, say_only
 from sslpipe.reporting.figures.style import look
 from sslpipe.reporting.letters import drawable

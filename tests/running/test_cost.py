@@ -10,8 +10,9 @@ from sslpipe.errors import UserError
 from sslpipe.methods.method import Step
 from sslpipe.networks.backbones import build_backbone
 from sslpipe.networks.small_map_conv import SmallMapConv2d
-from sslpipe.training import cost, loop, memory
-from sslpipe.training.cost import Cost, cost_of, peak_flops
+from sslpipe.running import cost, memory
+from sslpipe.running.cost import Cost, cost_of, peak_flops
+from sslpipe.training import loop
 
 CPU = torch.device("cpu")
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from sslpipe.training.schedules import peak_lr, warmup_cosine
+from sslpipe.optim.schedules import peak_lr, warmup_cosine
 
 
 def test_known_steps():

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from sslpipe.errors import UserError
+from sslpipe.io.progress import say
 from sslpipe.layout import PARAMS, Layout
 from sslpipe.params import load
-from sslpipe.progress import say
 from sslpipe.provenance.whose import Whose
 
 NO_GIT = "git init, or, to do without: dvc config core.no_scm true"

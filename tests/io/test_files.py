@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from sslpipe.files import atomic, read_json, sha256, write_bytes, write_json, write_text
+from sslpipe.io.files import atomic, read_json, sha256, write_bytes, write_json, write_text
 
 
 def test_failure_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
-from sslpipe.jobs import left_alone
 from sslpipe.networks.ranks import PATIENCE, distributed
+from sslpipe.running.jobs import left_alone
 
 
 @dataclass

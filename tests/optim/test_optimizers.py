@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from sslpipe import schema
-from sslpipe.training.optimizers import build_optimizer, set_lr
+from sslpipe.optim.optimizers import build_optimizer, set_lr
 
 
 def network():

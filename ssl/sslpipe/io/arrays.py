@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sslpipe.errors import UserError
-from sslpipe.files import write_with
+from sslpipe.io.files import write_with
 
 SEAL = "sha256"
 

@@ -10,15 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from sslpipe import jobs, leftovers, progress
 from sslpipe.errors import UserError
-from sslpipe.files import atomic
+from sslpipe.io import progress
+from sslpipe.io.files import atomic
 from sslpipe.layout import Layout
+from sslpipe.running import jobs
+from sslpipe.upkeep import leftovers
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from sslpipe import jobs, progress
+from sslpipe.running import jobs
+from sslpipe.io import progress
 from sslpipe.layout import Layout
 
 with jobs.running(Layout(Path(sys.argv[1])), sys.argv[2], tuple(sys.argv[3:])):
@@ -123,7 +126,7 @@ def test_a_training_waits_for_one_that_its_engine_has_left(layout, holder, monke
 
 ASK = """
 import os, sys, time
-from sslpipe import jobs
+from sslpipe.running import jobs
 from sslpipe.layout import Layout
 
 with jobs.running(Layout(), "pretrain", ("moco",)):

@@ -21,8 +21,8 @@ from typing import IO, Any
 
 import psutil
 
-from sslpipe import progress
 from sslpipe.errors import UserError
+from sslpipe.io import progress
 from sslpipe.layout import PARAMS, Layout
 
 SECONDS_BETWEEN_UPDATES = 1.0

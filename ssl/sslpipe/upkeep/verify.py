@@ -3,17 +3,17 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from sslpipe import recorded
-from sslpipe.arrays import read_arrays
 from sslpipe.data import raw
 from sslpipe.data.index import open_packed
 from sslpipe.errors import UserError
-from sslpipe.files import read_sealed
+from sslpipe.io.arrays import read_arrays
+from sslpipe.io.files import read_sealed
+from sslpipe.io.progress import progress
 from sslpipe.layout import Layout
 from sslpipe.params import Params
-from sslpipe.progress import progress
 from sslpipe.reporting.results import Results
 from sslpipe.stages.code import FILED
+from sslpipe.upkeep import recorded
 
 
 def damaged(params: Params, layout: Layout, *, data: bool) -> Iterator[str]:

@@ -5,8 +5,8 @@ import random
 import numpy as np
 import pytest
 
-from sslpipe.arrays import read_arrays, write_arrays
 from sslpipe.errors import UserError
+from sslpipe.io.arrays import read_arrays, write_arrays
 
 ARRAYS = {
     "features": np.random.default_rng(0).normal(size=(20, 8)).astype(np.float32),

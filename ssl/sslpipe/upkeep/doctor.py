@@ -16,14 +16,13 @@ import psutil
 import yaml
 from packaging.requirements import Requirement
 
-from sslpipe import leftovers
-from sslpipe.engines import sync
 from sslpipe.errors import UserError, few
-from sslpipe.files import SPARE, in_words
-from sslpipe.jobs import running_jobs
+from sslpipe.io.files import SPARE, in_words
 from sslpipe.layout import PARAMS, Layout
 from sslpipe.params import Params, load
-from sslpipe.training.devices import FOLDER, held_devices, visible_devices
+from sslpipe.running.devices import FOLDER, held_devices, visible_devices
+from sslpipe.running.jobs import running_jobs
+from sslpipe.upkeep import leftovers, sync
 
 AHEAD = 60.0
 """Seconds that a file's time may lie in the future."""
@@ -242,7 +241,7 @@ def files(params: Params, layout: Layout, *, data: bool) -> Iterator[Finding]:
             "future, which Snakemake takes for newer than all that is made of it",
             "set the clock right; if all is up to date but for that: sslpipe sync, or snakemake --touch",
         )
-    from sslpipe.verify import damaged
+    from sslpipe.upkeep.verify import damaged
 
     # One file may be read with several others.
     troubles = dict.fromkeys(damaged(params, layout, data=data))

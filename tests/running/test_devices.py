@@ -9,12 +9,12 @@ import uuid
 import pytest
 
 from sslpipe.errors import UserError
-from sslpipe.training import devices
-from sslpipe.training.devices import FOLDER, held_devices, lease, visible_devices
+from sslpipe.running import devices
+from sslpipe.running.devices import FOLDER, held_devices, lease, visible_devices
 
 JOB = """
 import os, sys, time
-from sslpipe.training.devices import lease
+from sslpipe.running.devices import lease
 with lease(int(sys.argv[1])) as devices:
     assert os.environ["CUDA_VISIBLE_DEVICES"] == ",".join(devices)
     start = time.monotonic()

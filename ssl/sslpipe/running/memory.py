@@ -8,12 +8,12 @@ from contextlib import contextmanager
 import psutil
 import torch
 
+from sslpipe.data.corpus_images import Images
 from sslpipe.errors import UserError
+from sslpipe.io.progress import say
 from sslpipe.networks.ranks import ranks
-from sslpipe.progress import say
+from sslpipe.running.cost import Cost
 from sslpipe.schema import ResolvedRun
-from sslpipe.training.corpus_images import Images
-from sslpipe.training.cost import Cost
 
 GIB = 2**30
 # What libraries, kernels' workspaces and a batch's views take beside the counted tensors.

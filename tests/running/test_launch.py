@@ -6,7 +6,7 @@ import pytest
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from sslpipe.errors import Interrupted, UserError
-from sslpipe.training import launch
+from sslpipe.running import launch
 
 GONE = launch.LOST
 STOPPED = -signal.SIGTERM  # by the launcher, because another process had ended

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from sslpipe.engines import sync
 from sslpipe.errors import UserError
+from sslpipe.upkeep import sync
 
 UNSEALED = (".csv", ".html", ".md", ".png", ".svg")
 """Files of reports/ that have no checksum of their own, as nothing reads them again."""

@@ -11,8 +11,8 @@ import torch
 from filelock import FileLock, Timeout
 
 from sslpipe.errors import UserError
-from sslpipe.files import Hashed, atomic, sha256, write_json
-from sslpipe.progress import say
+from sslpipe.io.files import Hashed, atomic, sha256, write_json
+from sslpipe.io.progress import say
 from sslpipe.provenance.record import MADE_OF, Record
 
 

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 from filelock import FileLock, Timeout
 
 from sslpipe.errors import UserError
-from sslpipe.progress import say
+from sslpipe.io.progress import say
 
 SPARE = 256 * 2**20
 """Bytes of a disk that are left free."""

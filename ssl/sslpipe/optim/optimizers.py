@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from sslpipe import schema
-from sslpipe.training.lars import LARS
+from sslpipe.optim.lars import LARS
 
 
 def build_optimizer(network: nn.Module, settings: schema.Optimizer) -> torch.optim.Optimizer:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sslpipe.errors import UserError
-from sslpipe.files import read_json
-from sslpipe.jobs import is_held
+from sslpipe.io.files import read_json
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.provenance.record import MADE_OF, Artefact, Record, differences, fingerprint
 from sslpipe.provenance.whose import Whose
+from sslpipe.running.jobs import is_held
 
 CHECKPOINT = re.compile(r"step-(\d+)-\w+\.pt")
 # Of `files.atomic`, whose random letters tell it from what `subset` and `download` go on with.

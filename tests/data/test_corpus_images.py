@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from sslpipe.training import corpus_images
-from sslpipe.training.corpus_images import CorpusImages
+from sslpipe.data import corpus_images
+from sslpipe.data.corpus_images import CorpusImages
 
 
 @pytest.fixture(params=[1, 3])

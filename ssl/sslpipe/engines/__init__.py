@@ -1,1 +1,0 @@
-"""Snakemake and DVC side by side."""

@@ -1,0 +1,1 @@
+"""Files, arrays, progress: how things are read, written and said. No number depends on it."""
