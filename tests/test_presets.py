@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sslpipe.methods import METHODS
 from sslpipe.params import load, resolve
 from sslpipe.running.cost import cost_of
 from sslpipe.training.loop import build_method
@@ -98,7 +97,7 @@ def test_every_step_of_the_order_of_experiments(preset, small_net, large_net, pl
     runs = runs_of(params)
     more, most = f"base_{plus[0]}", f"base_{plus[0]}_{plus[1]}"
     short = f"_{plus[0]}"
-    for method in METHODS:
+    for method in ("simclr", "moco", "byol"):
         assert runs[f"{method}_{small_net}"].corpus == "base"
         assert runs[f"{method}_{small_net}{short}"].corpus == more
         local = f"_{small_net}_local" if method == "moco" else f"_{small_net}{short}_local"

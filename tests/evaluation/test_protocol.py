@@ -6,7 +6,7 @@ from sslpipe.evaluation import protocol
 from sslpipe.evaluation.probe import Probes
 from sslpipe.evaluation.protocol import best_cell, on_edge
 from sslpipe.evaluation.structure import effective_rank, uniformity
-from sslpipe.schema import DefaultProbe, Evaluate, FewLabels, Knn, Probe
+from sslpipe.schema.evaluation import DefaultProbe, Evaluate, FewLabels, Knn, Probe
 
 KEYS = [
     "classes",

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from sslpipe import schema
 from sslpipe.optim.optimizers import build_optimizer, set_lr
+from sslpipe.schema.methods.base import Optimizer
 
 
 def network():
@@ -20,7 +20,7 @@ def test_only_weights_of_layers_decay(name):
     """With a zero gradient, a step moves exactly what is decayed."""
     net = network()
     before = {n: p.clone() for n, p in net.named_parameters()}
-    settings = schema.Optimizer(optimizer=name, lr=0.1, weight_decay=0.5)
+    settings = Optimizer(optimizer=name, lr=0.1, weight_decay=0.5)
     optimizer = build_optimizer(net, settings)
     for p in net.parameters():
         if p.requires_grad:
@@ -38,7 +38,7 @@ def test_steps_equal_torchs_unfused_optimizers():
     ):
         ours, theirs = nn.Linear(5, 3, bias=False), nn.Linear(5, 3, bias=False)
         theirs.load_state_dict(ours.state_dict())
-        settings = schema.Optimizer(optimizer=name, lr=1.0, weight_decay=0.1)
+        settings = Optimizer(optimizer=name, lr=1.0, weight_decay=0.1)
         pair = (build_optimizer(ours, settings), ours), (reference(theirs.parameters()), theirs)
         for k in range(5):
             x = torch.randn(4, 5, generator=torch.Generator().manual_seed(k))
@@ -56,7 +56,7 @@ def test_lars_is_the_papers_layer_by_layer():
     net = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
     with torch.no_grad():
         net[2].weight.zero_()  # no length: a trust ratio of 1
-    optimizer = build_optimizer(net, schema.Optimizer(optimizer="lars", lr=1.0, weight_decay=0.1))
+    optimizer = build_optimizer(net, Optimizer(optimizer="lars", lr=1.0, weight_decay=0.1))
     expected = [p.detach().clone() for p in net.parameters()]
     velocity = [torch.zeros_like(p) for p in expected]
     for step in range(4):
@@ -80,7 +80,7 @@ def test_lars_is_the_papers_layer_by_layer():
 
 def test_lars_goes_on_from_its_state():
     nets = [network(), network()]
-    settings = schema.Optimizer(optimizer="lars", lr=0.1)
+    settings = Optimizer(optimizer="lars", lr=0.1)
     optimizers = [build_optimizer(net, settings) for net in nets]
     for _ in range(2):
         for p in nets[0].parameters():

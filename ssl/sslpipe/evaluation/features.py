@@ -6,17 +6,13 @@ from torch import Tensor, nn
 
 from sslpipe.errors import UserError
 from sslpipe.io.progress import progress
-from sslpipe.views import as_input, draw
 from sslpipe.views.batched_views import render
 from sslpipe.views.keyed import sample_keys
-from sslpipe.views.policy import ViewPolicy
+from sslpipe.views.normalize import as_input
+from sslpipe.views.policy import ViewPolicy, draw
 
 # Pixels of a batch: 512 images of 96×96.
 BATCH_PIXELS = 512 * 96 * 96
-# Images of which views are embedded, and features of which all pairs are compared.
-UNUSED = "unused"
-"""In a split's place: an image that takes no part in scores."""
-MOST_PAIRED = 1000
 
 
 @torch.no_grad()
@@ -78,11 +74,6 @@ def two_views(images: np.ndarray) -> np.ndarray:
         rendered = render(torch.as_tensor(images), drawn, policy)
         views[view] = (255 * rendered).round().byte().permute(0, 2, 3, 1).numpy()
     return views
-
-
-def evenly(images: int, most: int) -> np.ndarray:
-    """At most `most` of the row numbers 0 … images-1, evenly spaced, ascending."""
-    return np.unique(np.linspace(0, images - 1, min(images, most)).round().astype(int))
 
 
 def _features(

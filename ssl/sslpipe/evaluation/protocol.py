@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sslpipe.evaluation.features import UNUSED, evenly
+from sslpipe.evaluation.chosen import UNUSED, evenly
 from sslpipe.evaluation.few_labels import labelled_part
 from sslpipe.evaluation.knn import nearest, vote
 from sslpipe.evaluation.probe import Probes, fit_probes, standardise
@@ -34,7 +34,7 @@ from sslpipe.evaluation.structure import (
     strip,
     uniformity,
 )
-from sslpipe.schema import Evaluate, Knn, Probe
+from sslpipe.schema.evaluation import Evaluate, Knn, Probe
 
 SPLITS = ("train", "val", "public", "private")
 Score = float | int | bool | str | None

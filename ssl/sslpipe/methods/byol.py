@@ -4,18 +4,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sslpipe import schema
 from sslpipe.methods.losses import cosine_regression
 from sslpipe.methods.method import Method, Output, Step
 from sslpipe.networks.heads import mlp
 from sslpipe.networks.momentum import cosine_momentum, ema_update, momentum_copy
+from sslpipe.schema.methods.byol import BYOL as BYOLSettings
 
 
 class BYOL(Method):
     """The online network predicts the momentum target's projection of the other view."""
 
     def __init__(
-        self, encoder: nn.Module, settings: schema.BYOL, autocast: torch.dtype | None = None
+        self, encoder: nn.Module, settings: BYOLSettings, autocast: torch.dtype | None = None
     ) -> None:
         super().__init__(encoder, autocast)
         head = settings.projector

@@ -4,12 +4,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sslpipe import schema
 from sslpipe.methods.losses import info_nce
 from sslpipe.methods.method import Method, Output, Step
 from sslpipe.networks.heads import mlp
 from sslpipe.networks.momentum import ema_update, momentum_copy
 from sslpipe.networks.ranks import joined, own_part, ranks
+from sslpipe.schema.methods.moco import MoCo as MoCoSettings
 from sslpipe.seeds import seed_of
 from sslpipe.views.keyed import sample_keys
 
@@ -20,7 +20,7 @@ class MoCo(Method):
     queue: Tensor
 
     def __init__(
-        self, encoder: nn.Module, settings: schema.MoCo, autocast: torch.dtype | None = None
+        self, encoder: nn.Module, settings: MoCoSettings, autocast: torch.dtype | None = None
     ) -> None:
         super().__init__(encoder, autocast)
         head = settings.projector

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from sslpipe import schema
 from sslpipe.optim.lars import LARS
+from sslpipe.schema.methods.base import Optimizer
 
 
-def build_optimizer(network: nn.Module, settings: schema.Optimizer) -> torch.optim.Optimizer:
+def build_optimizer(network: nn.Module, settings: Optimizer) -> torch.optim.Optimizer:
     """`adam` adds weight_decay·w to the gradient (L2), `adamw` decouples it; `sgd` and `lars` have
     momentum 0.9.
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from sslpipe.reporting.leaderboard_text import duration
 from sslpipe.reporting.settings import Flat, effective, flat
-from sslpipe.schema import METHOD_SETTINGS, Online, Pretrain
+from sslpipe.schema.runs import METHOD_SETTINGS
+from sslpipe.schema.training import Online, Pretrain
 
 Made = Mapping[str, Any]
 

@@ -24,14 +24,14 @@ from sslpipe.layout import Layout
 from sslpipe.networks.encoder_file import save_encoder
 from sslpipe.networks.ranks import ranks
 from sslpipe.params import Params, resolve
+from sslpipe.provenance.checks import require, require_same, require_unchanged
 from sslpipe.provenance.record import Artefact, Record, fingerprint
 from sslpipe.provenance.whose import CONTENT, KEY, Whose
 from sslpipe.running.checkpoint import RunState
 from sslpipe.running.cost import peak_flops
 from sslpipe.running.devices import lease, visible_devices
 from sslpipe.running.launch import group, launch, launched
-from sslpipe.schema import ResolvedRun
-from sslpipe.stages.inputs import require, require_same, require_unchanged
+from sslpipe.schema.training import ResolvedRun
 from sslpipe.training.loop import Trained, build_encoder, train
 from sslpipe.training.online import K, Watched, online_scores
 from sslpipe.training.precision import NAMES, autocast_dtype, device_name, device_of, slow

@@ -7,15 +7,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from sslpipe import schema
 from sslpipe.data.corpus_images import Images
+from sslpipe.schema.training import Views as ViewSettings
 from sslpipe.seeds import generator
-from sslpipe.views import MultiCrop, ViewPolicy, normalize
+from sslpipe.views.multicrop import MultiCrop
+from sslpipe.views.normalize import normalize
+from sslpipe.views.policy import ViewPolicy
 
 Views = list[Tensor]
 
 
-def build_views(settings: schema.Views, image_size: int, *, compiled: bool = False) -> MultiCrop:
+def build_views(settings: ViewSettings, image_size: int, *, compiled: bool = False) -> MultiCrop:
     """The view maker of a run: global views of `image_size`, local ones of `local_size`."""
 
     def policy(size: int, scale: tuple[float, float]) -> ViewPolicy:

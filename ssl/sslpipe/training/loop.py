@@ -12,7 +12,7 @@ from sslpipe.data.corpus_images import Images
 from sslpipe.errors import Interrupted, UserError
 from sslpipe.io.files import write_text
 from sslpipe.io.progress import StepBar, say
-from sslpipe.methods import METHODS
+from sslpipe.methods import method_class
 from sslpipe.methods.method import Method, Step
 from sslpipe.networks.backbones import build_backbone
 from sslpipe.networks.ranks import joined, mean_over_ranks, rank, ranks, reduced
@@ -25,7 +25,8 @@ from sslpipe.running.cost import Cost, cost_of
 from sslpipe.running.energy import EnergyMeter
 from sslpipe.running.signals import Agreement, stop_signals
 from sslpipe.running.waiting import Waiting
-from sslpipe.schema import MoCo, ResolvedRun
+from sslpipe.schema.methods.base import Given
+from sslpipe.schema.training import ResolvedRun
 from sslpipe.seeds import seed_of
 from sslpipe.training.batches import Plan, Views, as_input, build_views, views_of_epoch
 from sslpipe.training.compilation import compile_networks, compiles
@@ -70,7 +71,7 @@ def train(
     settings = run.pretrain
     refuse_misfits(run, len(images))
     method = build_method(run, autocast)
-    normalise_across_ranks(method, sync=settings.sync_bn or isinstance(run.settings, MoCo))
+    normalise_across_ranks(method, sync=settings.sync_bn or run.settings.OWN_BATCH_STATISTICS)
     part = settings.batch_size // (settings.accumulate * ranks())
     local_size = settings.views.local_size or run.image_size
     sides = [run.image_size] * 2 + [local_size] * settings.views.local
@@ -228,43 +229,21 @@ def read_meters(state: TrainingState, meter: EnergyMeter, device: torch.device) 
 def build_encoder(run: ResolvedRun) -> nn.Module:
     """The run's encoder as initialised from its seed; the same for every method."""
     torch.manual_seed(seed_of(run.pretrain.seed, "encoder"))
-    groups = run.settings.bn_groups if isinstance(run.settings, MoCo) else 1
+    groups = run.settings.batch_groups
     return build_backbone(run.backbone, stem=run.pretrain.stem, bn_groups=groups)
 
 
 def build_method(run: ResolvedRun, autocast: torch.dtype | None) -> Method:
     encoder = build_encoder(run)
     torch.manual_seed(seed_of(run.pretrain.seed, "method"))
-    return METHODS[run.method](encoder, run.settings, autocast)
+    return method_class(run.method)(encoder, run.settings, autocast)
 
 
 def refuse_misfits(run: ResolvedRun, images: int) -> None:
     """What can only be checked once the corpus and the ranks are counted."""
-    shares = run.pretrain.accumulate * ranks()
-    if run.pretrain.batch_size % shares or run.pretrain.batch_size // shares < 2:
-        raise UserError(
-            f"runs.{run.name}: batch_size {run.pretrain.batch_size} must be a multiple of accumulate "
-            f"{run.pretrain.accumulate} × {ranks()} processes, with at least 2 images for each"
-        )
-    if (
-        isinstance(run.settings, MoCo)
-        and run.settings.bn_groups % ranks()
-        and (run.settings.bn_groups > 1)
-    ):
-        raise UserError(
-            f"runs.{run.name}: bn_groups {run.settings.bn_groups} must be 1 or a multiple of the "
-            f"{ranks()} processes"
-        )
-    if run.pretrain.batch_size > images:
-        raise UserError(
-            f"runs.{run.name}: batch_size {run.pretrain.batch_size} is larger than corpus "
-            f"{run.corpus!r} ({images} images)"
-        )
-    if isinstance(run.settings, MoCo) and run.settings.queue > images:
-        raise UserError(
-            f"runs.{run.name}: queue {run.settings.queue} is larger than corpus {run.corpus!r} "
-            f"({images} images): positives would be among the negatives; make queue smaller"
-        )
+    given = Given(images, f"{images} images", ranks(), f"{ranks()} processes")
+    if misfits := list(run.misfits(given)):
+        raise UserError("\n".join(f"runs.{run.name}: {misfit}" for misfit in misfits))
 
 
 def refuse_divergence(name: str, state: TrainingState, saved: RunState) -> None:

@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sslpipe.methods.method import Method, Step
 from sslpipe.networks.ranks import distributed
-from sslpipe.schema import Pretrain
+from sslpipe.schema.training import Pretrain
 from sslpipe.training.batches import Views
 
 

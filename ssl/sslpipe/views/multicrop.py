@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sslpipe.views.keyed import sample_keys
-from sslpipe.views.policy import ViewPolicy, draw
+from sslpipe.views.policy import ViewPolicy, one_view
 
 GLOBAL_VIEWS = 2
 
@@ -72,11 +72,3 @@ class MultiCrop:
             keys = sample_keys(indices, seed=seed, epoch=epoch, view=view)
             views.append(self._view(images, keys, policy))
         return views[:GLOBAL_VIEWS], views[GLOBAL_VIEWS:]
-
-
-def one_view(
-    render: Callable[..., Tensor], images: Tensor, keys: Tensor, policy: ViewPolicy
-) -> Tensor:
-    """A view of each image, uint8 (N, H, W, 3) -> float32 (N, 3, size, size), by its key (N,)."""
-    _, height, width, _ = images.shape
-    return render(images, draw(policy, keys, image_height=height, image_width=width), policy)
