@@ -14,13 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from sslpipe.cores import usable_cores
 from sslpipe.data.suffixes import may_be_image
 from sslpipe.data.tree import walk
 from sslpipe.errors import UserError
 from sslpipe.io.files import digest, read_json, write_json
 from sslpipe.io.progress import progress
 from sslpipe.layout import Layout
-from sslpipe.running.cores import usable_cores
 from sslpipe.schema.data import Dataset
 from sslpipe.schema.sources.base import Watched
 
