@@ -27,6 +27,7 @@ from sslpipe.schema.methods.moco import MoCo
 from sslpipe.schema.methods.simclr import SimCLR
 from sslpipe.schema.training import Online, Pretrain, ResolvedRun, Views
 from sslpipe.training import loop
+from sslpipe.training.batches import Part
 from sslpipe.training.compilation import compile_networks, compiles
 from sslpipe.training.precision import arithmetic, autocast_dtype, has_bf16
 from sslpipe.training.step import OptimizerStep
@@ -156,7 +157,7 @@ def synthetic(run: ResolvedRun, device: torch.device) -> Callable[[], float]:
     def train() -> None:
         with arithmetic(deterministic=False):
             for index in range(steps):
-                optimizer_step([(views, [])], Step(index, steps, 0))
+                optimizer_step([Part(views, [])], Step(index, steps, 0))
 
     return lambda: steps * batch / seconds_a_call(train, device)
 

@@ -261,7 +261,7 @@ def test_the_table_of_work_adds_up(study):
 @pytest.mark.parametrize("name", ["moco_resnet50", "simclr_resnet50_inat_local"])
 def test_the_operations_are_what_the_package_counts(study, name):
     run = resolve(study, name)
-    sides = [run.image_size] * (2 + run.pretrain.views.local)
-    cost = cost_of(build_method(run, None), run.settings.optimizer, 16, sides)
+    sides = [run.image_size] * 2, [run.image_size] * run.pretrain.views.local
+    cost = cost_of(build_method(run, None), run.settings.optimizer, 16, *sides)
     (stated,) = [gflop for patterns, _, gflop, *_ in work_rows() if name in patterns]
     assert cost.flops / 16 / 1e9 == pytest.approx(stated, rel=0.01)

@@ -95,7 +95,7 @@ EDITS = {
     "a docstring": ("training/loop.py", '"""The training loop', '"""The loop of training', set()),
     "a message": ("running/memory.py", "a smaller batch_size", "a small batch_size", set()),
     "a number of a loss": (
-        "methods/losses.py", "/ temperature", "/ temperature / 2", {"simclr", "moco"},
+        "methods/losses.py", "/ temperature", "/ temperature / 2", {"simclr", "moco", "byol"},
     ),
     "a method": ("methods/byol.py", "class BYOL(Method):", "class BYOL(Method):\n    x = 1\n", {"byol"}),
     "a default of a method": (

@@ -11,7 +11,7 @@ from sslpipe.evaluation.knn import nearest
 from sslpipe.evaluation.probe import fit_probes
 from sslpipe.methods.method import Step
 from sslpipe.networks.backbones import build_backbone
-from sslpipe.optim.optimizers import build_optimizer, set_lr
+from sslpipe.optim.optimizers import build_optimizer, set_step
 from sslpipe.running import memory
 from sslpipe.running.energy import EnergyMeter
 from sslpipe.running.launch import group
@@ -106,7 +106,7 @@ def test_no_step_waits_for_the_device(method, optimizer):
         for number in range(plan.steps):
             torch.cuda.set_sync_debug_mode("error" if number >= 2 else "default")
             try:
-                set_lr(optimizer, 0.1)
+                set_step(optimizer, 0.1, 0.1, 0.0)
                 step([loop.next_part(views, CUDA, Waiting(CUDA))], Step(number, 9, 0))
             finally:
                 torch.cuda.set_sync_debug_mode("default")

@@ -11,7 +11,7 @@ from sslpipe.methods.method import Step
 from sslpipe.methods.moco import MoCo
 from sslpipe.methods.simclr import SimCLR
 from sslpipe.networks.backbones import build_backbone
-from sslpipe.networks.momentum import cosine_momentum
+from sslpipe.networks.momentum import momentum_at
 from sslpipe.schema.methods.base import Projector
 from sslpipe.schema.methods.byol import BYOL as BYOLSettings
 from sslpipe.schema.methods.moco import MoCo as MoCoSettings
@@ -195,7 +195,7 @@ def test_byol_target_gets_no_gradient_and_moves_after_the_step():
             p += 1.0
     before = [p.clone() for p in method.target_projector.parameters()]
     method.after_step(step)
-    m = cosine_momentum(3, 10, 0.99)
+    m = momentum_at(3, 10, 0.99, "cosine")
     for old, new, online in zip(
         before, method.target_projector.parameters(), method.projector.parameters(), strict=True
     ):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sslpipe.optim.optimizers import build_optimizer, set_lr
+from sslpipe.optim.optimizers import Rate, build_optimizer, set_step
 from sslpipe.schema.methods.base import Optimizer
 
 
@@ -42,8 +42,8 @@ def test_steps_equal_torchs_unfused_optimizers():
         pair = (build_optimizer(ours, settings), ours), (reference(theirs.parameters()), theirs)
         for k in range(5):
             x = torch.randn(4, 5, generator=torch.Generator().manual_seed(k))
+            set_step(pair[0][0], 0.01, 0.01, 0.1)
             for optimizer, net in pair:
-                set_lr(optimizer, 0.01)
                 optimizer.zero_grad()
                 net(x).pow(2).sum().backward()
                 optimizer.step()
@@ -61,7 +61,7 @@ def test_lars_is_the_papers_layer_by_layer():
     velocity = [torch.zeros_like(p) for p in expected]
     for step in range(4):
         lr = 0.5 / (step + 1)
-        set_lr(optimizer, lr)
+        set_step(optimizer, lr, 0.5, 0.1)
         optimizer.zero_grad()
         x = torch.randn(7, 6, generator=torch.Generator().manual_seed(step))
         (net(x) - 1).square().sum().backward()
@@ -94,3 +94,34 @@ def test_lars_goes_on_from_its_state():
         optimizer.step()
     for a, b in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("lr", [0.3, 1e-4])
+def test_lars_with_clip_moves_no_layer_further_than_sgd_would(lr):
+    """As NVIDIA's LARC: the lower of the layer's own rate and `lr`."""
+    torch.manual_seed(0)
+    net = nn.Linear(6, 5, bias=False)
+    settings = Optimizer(optimizer="lars", lr=1.0, lars={"trust": 0.02, "clip": True})
+    optimizer = build_optimizer(net, settings)
+    set_step(optimizer, lr, lr, 0.1)
+    before = net.weight.detach().clone()
+    net(torch.randn(7, 6)).square().sum().backward()
+    update = net.weight.grad + 0.1 * before
+    optimizer.step()
+    own = 0.02 * before.norm() / update.norm()
+    torch.testing.assert_close(net.weight, before - min(own, lr) * update)
+
+
+def test_betas_are_those_of_the_settings():
+    for name in ("adam", "adamw"):
+        optimizer = build_optimizer(nn.Linear(2, 2), Optimizer(optimizer=name, betas=(0.9, 0.95)))
+        assert all(group["betas"] == (0.9, 0.95) for group in optimizer.param_groups)
+
+
+def test_groups_are_by_rate_and_decay_and_start_as_without_any():
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    plain = build_optimizer(net, Optimizer()).param_groups
+    assert [[p.ndim for p in group["params"]] for group in plain] == [[2, 2], [1, 1]]
+    own = build_optimizer(net, Optimizer(), lambda name: Rate(3.0) if name[0] == "1" else Rate())
+
+    assert [group["rate"][0] for group in own.param_groups] == [1, 1, 3, 3]

@@ -37,7 +37,8 @@ def test_starting_later_in_an_epoch_gives_the_same_views():
     whole = list(views_of_epoch(images, views, plan, 2, 0, device=CPU))
     rest = list(views_of_epoch(images, views, plan, 2, 3, device=CPU))
     assert len(whole) == 4 and len(rest) == 1
-    global_views, local_views = whole[3]
+    global_views, local_views, labels = whole[3]
+    assert labels == ()
     assert [v.shape for v in global_views] == [(5, 3, 16, 16)] * 2
     assert [v.shape for v in local_views] == [(5, 3, 8, 8)] * 2
     for a, b in zip(global_views + local_views, rest[0][0] + rest[0][1], strict=True):

@@ -19,7 +19,8 @@ from sslpipe.params import Params
 
 PACKAGE = "sslpipe"
 NEUTRAL = (
-    "__init__", "cli", "cores", "errors", "io", "layout", "params", "provenance", "running", "terminal", "upkeep",
+    "__init__", "cli", "cores", "errors", "io", "layout", "params", "provenance", "running",
+    "terminal", "upkeep",
 )  # fmt: skip
 """Modules and folders that may change without any stage running again."""
 REGISTRIES = ("schema.runs", "schema.sources")

@@ -10,7 +10,9 @@ from sslpipe.schema.types import Count, NonNegative, Positive, Strict
 if TYPE_CHECKING:
     from sslpipe.schema.training import ResolvedRun
 
-Ema = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+EmaSchedule = Literal["constant", "cosine", "linear"]
+"""How the momentum of a copy's weights goes from `ema` to 1: not at all, along half a cosine or a line."""
 
 
 class Given(NamedTuple):
@@ -41,14 +43,27 @@ class MethodSettings(Strict):
         yield from ()
 
 
+class Lars(Strict):
+    """Of the optimiser lars alone: a layer's rate is lr · trust · ‖w‖/‖g + λw‖."""
+
+    trust: Positive = 1e-3
+    clip: bool = False
+    """At most lr: no layer moves by more than `trust` of its length in a step, before momentum."""
+
+
 class Optimizer(MethodSettings):
     optimizer: Literal["adam", "adamw", "sgd", "lars"] = "adam"
     """adam has L2 in the gradient, adamw decoupled weight decay, sgd momentum 0.9; lars is sgd with
     a rate of its own for each layer, for batches of thousands."""
+    betas: Annotated[tuple[Share, Share], Field(strict=False)] = (0.9, 0.999)
+    """Of adam and adamw."""
+    lars: Lars = Lars()
     lr: Positive = 1e-3
     lr_scaling: Literal["none", "linear", "sqrt"] = "none"
     """linear: lr × batch/256; sqrt: lr × √(batch/256)."""
     weight_decay: NonNegative = 1e-4
+    weight_decay_end: NonNegative | None = None
+    """Reached at the last step along half a cosine; by default weight_decay stays."""
 
 
 class Projector(Strict):

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from sslpipe.schema.methods.base import Ema, Optimizer, Projector
+from sslpipe.schema.methods.base import EmaSchedule, Optimizer, Projector, Share
 from sslpipe.schema.types import Count, NonNegative, Positive
 
 
@@ -14,4 +14,5 @@ class BYOL(Optimizer):
     weight_decay: NonNegative = 5e-4
     projector: Projector = Projector(hidden=4096, output=256)
     predictor_hidden: Count = 4096
-    ema: Ema = 0.99
+    ema: Share = 0.99
+    ema_schedule: EmaSchedule = "cosine"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import ClassVar
 
-from sslpipe.schema.methods.base import Ema, Given, Optimizer, Projector
+from sslpipe.schema.methods.base import EmaSchedule, Given, Optimizer, Projector, Share
 from sslpipe.schema.training import ResolvedRun
 from sslpipe.schema.types import Count, Positive
 
@@ -14,7 +14,8 @@ class MoCo(Optimizer):
     temperature: Positive = 0.2
     projector: Projector = Projector()
     queue: Count = 65536
-    ema: Ema = 0.999
+    ema: Share = 0.999
+    ema_schedule: EmaSchedule = "constant"
     symmetric: bool = False
     bn_groups: Count = 8
     """Batch statistics are taken in this many groups; 1 is ordinary batch normalisation."""
