@@ -363,7 +363,7 @@ def test_the_command_and_what_it_refuses(project, tmp_path, cwd, capsys):
     assert json.loads((tmp_path / "there/config.json").read_text())["architecture"] == "resnet18"
     capsys.readouterr()
     for name, said in (
-        ("raw_pixels", "raw pixels have no weights to export"),
+        ("raw_pixels", "raw_pixels: backbone pixels has no weights to export"),
         ("simclr", "missing; it is made by: sslpipe pretrain simclr"),
         ("nobody", "no run named 'nobody' in params.yaml; there are: simclr, moco"),
     ):

@@ -14,7 +14,7 @@ from packed_sets import write_packed
 from sslpipe.data.index import Entry, Index
 from sslpipe.errors import UserError
 from sslpipe.evaluation import finetune as module
-from sslpipe.evaluation.finetune import Classifier, batches_of, finetune, fit, learning_rate
+from sslpipe.evaluation.finetune import Classifier, batches_of, finetune, fit
 from sslpipe.io.files import read_json
 from sslpipe.layout import Layout
 from sslpipe.networks.backbones import build_backbone
@@ -153,13 +153,6 @@ def test_the_whole_network_is_trained_and_the_given_encoder_left_alone():
     tune(stripes(index), index, encoder=encoder)
     for name, value in encoder.state_dict().items():
         assert torch.equal(value, before[name])
-
-
-def test_learning_rate_is_that_of_pretraining():
-    for steps in (1, 4, 37, 200):
-        expected = warmup_cosine(0.3, steps, round(0.1 * steps))
-        found = [learning_rate(0.3, step, steps) for step in range(steps)]
-        np.testing.assert_allclose(found, expected)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from sslpipe.evaluation import protocol
+from sslpipe.evaluation import grid, protocol
+from sslpipe.evaluation.grid import best_cell, on_edge
 from sslpipe.evaluation.probe import Probes
-from sslpipe.evaluation.protocol import best_cell, on_edge
 from sslpipe.evaluation.structure import effective_rank, uniformity
 from sslpipe.schema.evaluation import DefaultProbe, Evaluate, FewLabels, Knn, Probe
 
@@ -130,13 +130,13 @@ def test_the_default_probe_is_adam_whatever_the_grid_is():
 
 def test_diverged_probes_score_zero(monkeypatch):
     # As a learning rate far too high leaves them: the chosen cell and the default probe.
-    fit = protocol.fit_probes
+    fit = grid.fit_probes
 
     def diverged(*arguments, **settings):
         probes = fit(*arguments, **settings)
         return Probes(probes.weight * torch.nan, probes.bias)
 
-    monkeypatch.setattr(protocol, "fit_probes", diverged)
+    monkeypatch.setattr(grid, "fit_probes", diverged)
     scores = evaluate(*problem(), settings(), seed=0)
     assert list(scores) == KEYS
     zero = [
@@ -302,9 +302,9 @@ def test_answers_add_up_to_the_scores():
 
 
 def test_a_diverged_probe_answers_nothing(monkeypatch):
-    fit = protocol.fit_probes
+    fit = grid.fit_probes
     monkeypatch.setattr(
-        protocol,
+        grid,
         "fit_probes",
         lambda *a, **k: (lambda p: Probes(p.weight * torch.nan, p.bias))(fit(*a, **k)),
     )
@@ -370,13 +370,13 @@ def test_the_map_shows_test_images():
 def test_probes_see_what_their_names_say(monkeypatch):
     """Rows and epochs of each training: the grid, the default probe, a tenth and a half of the labels."""
     seen = []
-    fit = protocol.fit_probes
+    fit = grid.fit_probes
 
     def spy(features, labels, classes, cells, **rest):
         seen.append((len(features), len(cells), rest["epochs"]))
         return fit(features, labels, classes, cells, **rest)
 
-    monkeypatch.setattr(protocol, "fit_probes", spy)
+    monkeypatch.setattr(grid, "fit_probes", spy)
     features, labels, splits = problem()
     evaluate(features, labels, splits, settings())
     train = np.bincount(labels[splits == "train"])

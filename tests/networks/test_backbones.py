@@ -2,7 +2,8 @@ import pytest
 import torch
 import torchvision
 
-from sslpipe.networks.backbones import Pixels, build_backbone
+from sslpipe.networks.backbones import build_backbone
+from sslpipe.networks.pixels import Pixels
 
 
 @pytest.mark.parametrize(("name", "width"), [("resnet18", 512), ("resnet50", 2048)])

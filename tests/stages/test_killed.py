@@ -94,7 +94,8 @@ def test_a_subset_that_is_killed_takes_its_processes_along(tmp_path, images, und
         process.send_signal(number)
         process.wait(timeout=60)
         _, alive = psutil.wait_procs(helpers, timeout=30)
-        assert alive == []
+        # one that nobody has taken notice of has ended too
+        assert [some for some in alive if some.status() != psutil.STATUS_ZOMBIE] == []
     finally:
         for helper in helpers:
             if helper.is_running():

@@ -23,7 +23,10 @@ from sslpipe.errors import UserError
 from sslpipe.evaluation.features import extract
 from sslpipe.evaluation.scores import answers, top_k
 from sslpipe.io.progress import progress, say
+from sslpipe.optim.optimizers import build_optimizer, set_step
+from sslpipe.optim.schedules import warmup_cosine
 from sslpipe.schema.evaluation import Finetune
+from sslpipe.schema.methods.base import Optimizer
 from sslpipe.seeds import generator, seed_of
 from sslpipe.views.batched_views import render
 from sslpipe.views.keyed import sample_keys
@@ -177,7 +180,10 @@ def fit(
     views_seed = seed_of(seed, "finetune views")
     an_epoch = batches_of(len(images), settings.batch_size)
     steps = settings.epochs * an_epoch
-    optimizer = _adamw(network, settings.weight_decay)
+    optimizer = build_optimizer(
+        network, Optimizer(optimizer="adamw", lr=lr, weight_decay=settings.weight_decay)
+    )
+    rates = warmup_cosine(lr, steps, round(WARM_UP * steps)).tolist()
     batches = _batches(len(images), an_epoch, settings.epochs, seed)
     network.train()
     try:
@@ -194,22 +200,13 @@ def fit(
             loss = cross_entropy(network.head(features.float()), target)
             optimizer.zero_grad()
             loss.backward()
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(lr, step, steps)
+            set_step(optimizer, rates[step], lr, settings.weight_decay)
             optimizer.step()
     except torch.OutOfMemoryError:
         raise UserError(
             f"{what}: {device} has no memory for a batch: make finetune.batch_size "
             f"({settings.batch_size}) smaller"
         ) from None
-
-
-def learning_rate(peak: float, step: int, steps: int) -> float:
-    """Linear from peak/warm-up to peak over the first tenth of the steps, then half a cosine."""
-    warm_up = round(WARM_UP * steps)
-    if step < warm_up:
-        return peak * (step + 1) / warm_up
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up)))
 
 
 def batches_of(images: int, batch_size: int) -> int:
@@ -224,14 +221,6 @@ def class_scores(network: Classifier, images: np.ndarray, device: torch.device) 
     features = extract(network.encoder, images, device=device)
     scores = linear(features, network.head.weight.cpu(), network.head.bias.cpu())
     return scores if scores.isfinite().all() else torch.full_like(scores, -torch.inf)
-
-
-def _adamw(network: nn.Module, weight_decay: float) -> torch.optim.Optimizer:
-    """The learning rate is set each step."""
-    parameters = list(network.parameters())
-    decayed = {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay}
-    others = {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0}
-    return torch.optim.AdamW([decayed, others], lr=0.0, fused=True)
 
 
 def _batches(images: int, an_epoch: int, epochs: int, seed: int) -> Iterator[tuple[int, Tensor]]:

@@ -9,19 +9,20 @@ labels make the same choice anew, and are scored once too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sslpipe.data.splits import SPLITS
 from sslpipe.evaluation.chosen import UNUSED, evenly
 from sslpipe.evaluation.few_labels import labelled_part
+from sslpipe.evaluation.grid import best_cell, cells_of, choose, fit_grid, logits_of, on_edge
 from sslpipe.evaluation.knn import nearest, vote
-from sslpipe.evaluation.probe import Probes, fit_probes, standardise
+from sslpipe.evaluation.probe import standardise
 from sslpipe.evaluation.scores import answers, chance, in_top_k, mean_per_class, top_k
 from sslpipe.evaluation.structure import (
     MAP_IMAGES,
@@ -34,11 +35,9 @@ from sslpipe.evaluation.structure import (
     strip,
     uniformity,
 )
-from sslpipe.schema.evaluation import Evaluate, Knn, Probe
+from sslpipe.schema.evaluation import Evaluate, Knn
 
-SPLITS = ("train", "val", "public", "private")
 Score = float | int | bool | str | None
-Cell = tuple[float, float]  # learning rate, weight decay
 Of = dict[str, Tensor]  # by split, and "test": public, then private
 
 
@@ -101,33 +100,6 @@ def evaluate(
         predictions | knn.predictions | probe.predictions | few.predictions,
         described,
     )
-
-
-def best_cell(
-    probes: Probes, cells: list[Cell], features: Tensor, labels: Tensor
-) -> tuple[int, list[float]]:
-    """Number of the best grid cell on (validation) features (Q, D) and labels (Q,), and top-1 of all.
-
-    Equally good cells: the smaller learning rate, then the smaller weight decay. A diverged cell
-    scores zero.
-    """
-    # One at a time, for the logits of a whole grid may not fit.
-    accuracy = [top_k(_logits(probes[cell], features), labels, 1) for cell in range(len(cells))]
-    best = min(range(len(cells)), key=lambda cell: (-accuracy[cell], *cells[cell]))
-    return best, accuracy
-
-
-def on_edge(cell: tuple[float, float], lr: list[float], weight_decay: list[float]) -> bool:
-    """Does the best cell lie at an end of an axis, so that a wider grid might do better?
-
-    An axis of one value has no ends. No weight decay at all is a natural bound, not an edge.
-    """
-    best_lr, best_decay = cell
-    lr_edge = len(set(lr)) > 1 and best_lr in (min(lr), max(lr))
-    decay_edge = len(set(weight_decay)) > 1 and (
-        best_decay == max(weight_decay) or (best_decay == min(weight_decay) and best_decay > 0)
-    )
-    return lr_edge or decay_edge
 
 
 def _rows(features: np.ndarray, labels: np.ndarray, splits: np.ndarray) -> dict[str, np.ndarray]:
@@ -206,18 +178,16 @@ def _knn(part: Of, label: Of, classes: int, settings: Knn) -> Evaluation:
 def _probe(part: Of, label: Of, classes: int, settings: Evaluate) -> Evaluation:
     """Probes on standardised features; the choice is made before a test image is seen."""
     probe = settings.probe
-    fit = partial(
-        _fit_grid, part["train"], label["train"], classes, probe.batch_size, settings.seed
-    )
-    grids = fit(probe.epochs, _grid(probe))
-    cell, chosen, best_val, accuracies = _choose(grids, part["val"], label["val"])
+    fit = partial(fit_grid, part["train"], label["train"], classes, probe.batch_size, settings.seed)
+    grids = fit(probe.epochs, cells_of(probe))
+    cell, chosen, best_val, accuracies = choose(grids, part["val"], label["val"])
     (default,) = fit(probe.default.epochs, {"adam": [(probe.default.lr, 0.0)]})
     _, (default_val,) = best_cell(default.probes, default.cells, part["val"], label["val"])
 
     halves = ("public", "private")
-    public, private = (_logits(chosen, part[name]) for name in halves)
+    public, private = (logits_of(chosen, part[name]) for name in halves)
     test = torch.cat([public, private])
-    default_test = torch.cat([_logits(default.probes, part[name]) for name in halves])
+    default_test = torch.cat([logits_of(default.probes, part[name]) for name in halves])
     top1, default_top1 = (top_k(some, label["test"], 1) for some in (test, default_test))
     optimizer, lr, weight_decay = cell
     scores: dict[str, Score] = {
@@ -251,82 +221,21 @@ def _few_labels(part: Of, label: Of, classes: int, settings: Evaluate) -> Evalua
     for fraction in settings.few_labels.fractions:
         rows = labelled_part(label["train"].cpu(), fraction, settings.seed)
         rows = rows.to(part["train"].device)
-        grids = _fit_grid(
+        grids = fit_grid(
             part["train"][rows],
             label["train"][rows],
             classes,
             settings.probe.batch_size,
             settings.seed,
             settings.few_labels.epochs,
-            _grid(settings.probe),
+            cells_of(settings.probe),
         )
-        _, chosen, _, _ = _choose(grids, part["val"], label["val"])
+        _, chosen, _, _ = choose(grids, part["val"], label["val"])
         name = f"fewlabels_{100 * fraction:g}"
-        hits = in_top_k(_logits(chosen, part["test"]), label["test"], 1)
+        hits = in_top_k(logits_of(chosen, part["test"]), label["test"], 1)
         scores[f"{name}_top1"] = int(hits.sum()) / len(hits)
         predictions[name] = hits.cpu().numpy()
     return Evaluation(scores, predictions, {})
-
-
-class _Fitted(NamedTuple):
-    optimizer: str
-    cells: list[Cell]
-    probes: Probes
-
-
-def _grid(probe: Probe) -> dict[str, list[Cell]]:
-    """optimiser → its (learning rate, weight decay) cells."""
-    return {name: list(product(probe.lr, probe.weight_decay)) for name in probe.optimizer}
-
-
-def _fit_grid(
-    features: Tensor,
-    labels: Tensor,
-    classes: int,
-    batch_size: int,
-    seed: int,
-    epochs: int,
-    grid: Mapping[str, list[Cell]],
-) -> list[_Fitted]:
-    return [
-        _Fitted(
-            optimizer,
-            cells,
-            fit_probes(
-                features,
-                labels,
-                classes,
-                cells,
-                epochs=epochs,
-                batch_size=batch_size,
-                optimizer=optimizer,
-                seed=seed,
-            ),
-        )
-        for optimizer, cells in grid.items()
-    ]
-
-
-def _choose(
-    grids: list[_Fitted], features: Tensor, labels: Tensor
-) -> tuple[tuple[str, float, float], Probes, float, list[dict[str, Any]]]:
-    """The best cell on validation: its place, its probe, its top-1; and top-1 of all cells. Of equal
-    optimisers the one that params.yaml names first."""
-    accuracies, best = [], None
-    for optimizer, cells, probes in grids:
-        number, accuracy = best_cell(probes, cells, features, labels)
-        for (lr, weight_decay), top1 in zip(cells, accuracy, strict=True):
-            accuracies.append(
-                {
-                    "optimizer": optimizer,
-                    "lr": float(lr),
-                    "weight_decay": float(weight_decay),
-                    "val_top1": top1,
-                }
-            )
-        if best is None or accuracy[number] > best[2]:
-            best = ((optimizer, *cells[number]), probes[number], accuracy[number])
-    return *best, accuracies
 
 
 def _structure(part: Of, views: np.ndarray) -> dict[str, Score]:
@@ -365,12 +274,6 @@ def _strips(
             )
         )
     return strips
-
-
-def _logits(probe: Probes, features: Tensor) -> Tensor:
-    """Class scores (Q, C) of a single probe; all -inf, which is never a hit, if it diverged."""
-    logits = probe.logits(features)[0]
-    return logits if logits.isfinite().all() else torch.full_like(logits, -torch.inf)
 
 
 def _int32(values: Tensor) -> np.ndarray:

@@ -1,21 +1,18 @@
 """Mistakes of params.yaml that no single key shows."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, get_args
+from typing import Any
 
 from sslpipe.errors import UserError
+from sslpipe.schema.backbones import BACKBONES
 from sslpipe.schema.methods.base import Given
 from sslpipe.schema.params import Params
 from sslpipe.schema.report import claims_disagreements
-from sslpipe.schema.runs import METHOD_SETTINGS, Backbone
+from sslpipe.schema.runs import METHOD_SETTINGS
 from sslpipe.schema.sources import SOURCE_KINDS
 from sslpipe.schema.sources.base import Source
 from sslpipe.schema.studies import studies_disagreements
 from sslpipe.schema.training import ResolvedRun
-
-# Below this the last stage of a residual network convolves a single pixel, from which torch 2.14's
-# bf16 kernels for CPUs compute infinite gradients.
-SMALLEST_SIDE = {"imagenet": 17, "small": 8}
 
 RESERVED_RUNS = {"chance"}  # a row of the leaderboard
 
@@ -98,13 +95,13 @@ def _report_disagreements(params: Params) -> Iterator[str]:
     for i, name in enumerate(params.finetune.runs):
         if name not in params.runs:
             yield f"finetune.runs.{i}: no run {name!r}; there are: {_list(params.runs)}"
-        elif params.runs[name].backbone == "pixels":
-            yield f"finetune.runs.{i}: {name!r} has no encoder (backbone pixels)"
+        elif not BACKBONES[backbone := params.runs[name].backbone].weights:
+            yield f"finetune.runs.{i}: {name!r} has no encoder (backbone {backbone})"
     yield from claims_disagreements(
         params.claims,
         scored=params.leaderboard,
         datasets=params.datasets,
-        backbones=get_args(Backbone),
+        backbones=BACKBONES,
         methods=METHOD_SETTINGS,
     )
 
@@ -123,8 +120,9 @@ def _run_disagreements(params: Params, name: str, run: ResolvedRun | UserError) 
     if isinstance(run, UserError):
         yield from (line.removeprefix("params.yaml: ") for line in str(run).splitlines())
         return
-    if run.backbone == "pixels" and run.trained:
-        yield f"runs.{name}.backbone: pixels cannot be trained; use it with method: random"
+    backbone = BACKBONES[run.backbone]
+    if run.trained and not backbone.weights:
+        yield f"runs.{name}.backbone: {run.backbone} cannot be trained; use it with method: random"
     if run.pretrain.online.datasets != params.pretrain.online.datasets:
         yield f"runs.{name}.online.datasets: set it for all runs, under pretrain.online.datasets"
     for i, watched in enumerate(run.pretrain.online.datasets):
@@ -139,7 +137,7 @@ def _run_disagreements(params: Params, name: str, run: ResolvedRun | UserError) 
     side, at = run.image_size, "image_size"
     if views.local and views.local_size is not None and views.local_size < side:
         side, at = views.local_size, f"runs.{name}: views.local_size"
-    if side < (smallest := SMALLEST_SIDE[run.pretrain.stem]):
+    if side < (smallest := backbone.smallest[run.pretrain.stem]):
         yield f"{at}: {side} is too small for stem {run.pretrain.stem!r}: at least {smallest} pixels"
     for key, size in (("image_size", run.image_size), ("local_size", views.local_size or 0)):
         if views.blur_kernel and size and views.blur_kernel // 2 >= size:

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, create_model
 
+from sslpipe.schema.backbones import BACKBONES
 from sslpipe.schema.methods.base import MethodSettings
 from sslpipe.schema.methods.byol import BYOL
 from sslpipe.schema.methods.moco import MoCo
@@ -25,8 +26,6 @@ Methods = create_model(
     **{name: (settings, settings()) for name, settings in METHOD_SETTINGS.items()},
 )
 
-Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "wide_resnet50_2", "pixels"]
-
 
 class Run(BaseModel):
     """One trained encoder. Any key of its method or of `pretrain` may be overridden here."""
@@ -34,7 +33,7 @@ class Run(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     method: Literal[*METHOD_SETTINGS]
-    backbone: Backbone
+    backbone: Literal[*BACKBONES]
     corpus: Name
 
     @property

@@ -23,6 +23,7 @@ from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
 from sslpipe.reporting.model_card import WEIGHTS, Input, model_card
 from sslpipe.reporting.results import Results
+from sslpipe.schema.backbones import BACKBONES
 from sslpipe.stages.encoders import open_encoder
 from sslpipe.views.normalize import IMAGENET_MEAN, IMAGENET_STD
 
@@ -34,8 +35,11 @@ def run(params: Params, layout: Layout, name: str, to: Path | None = None) -> No
 
     Raises UserError for raw pixels, an untrained run, and a folder that holds other files.
     """
-    if resolve(params, name).backbone == "pixels":
-        raise UserError(f"{name}: raw pixels have no weights to export")
+    architecture = BACKBONES[resolve(params, name).backbone].architecture
+    if architecture is None:
+        raise UserError(
+            f"{name}: backbone {resolve(params, name).backbone} has no weights to export"
+        )
     results = Results(params, layout)
     encoder = open_encoder(results.whose, name)
     made = results.pretrain[name]
@@ -55,7 +59,7 @@ def run(params: Params, layout: Layout, name: str, to: Path | None = None) -> No
         f"{WEIGHTS} sha256": hashlib.sha256(weights).hexdigest(),
         "encoder sha256": sha256(layout.encoder(name)),
     }
-    config = timm_config(made["backbone"], encoder.width, expects)
+    config = timm_config(architecture, encoder.width, expects)
     card = model_card(results, name, width=encoder.width, expects=expects, exported=exported)
     folder = (to or layout.export(name)).absolute()
     contents = (weights, json.dumps(config, indent=2).encode() + b"\n", card.encode())
@@ -63,10 +67,10 @@ def run(params: Params, layout: Layout, name: str, to: Path | None = None) -> No
     say(f"{name}: {', '.join(FILES)} in {to or layout.export(name)}")
 
 
-def timm_config(backbone: str, width: int, expects: Input) -> dict[str, Any]:
+def timm_config(architecture: str, width: int, expects: Input) -> dict[str, Any]:
     """What `timm.create_model("local-dir:…")` reads, as `timm.models.push_to_hf_hub` writes it."""
     return {
-        "architecture": backbone,
+        "architecture": architecture,
         "num_classes": 0,
         "num_features": width,
         "global_pool": "avg",

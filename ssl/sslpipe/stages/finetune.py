@@ -14,6 +14,7 @@ from sslpipe.provenance.answers import CHECKSUM, checksum
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import KEY, Whose
 from sslpipe.running.devices import lease
+from sslpipe.schema.backbones import BACKBONES
 from sslpipe.stages.encoders import open_encoder, require_size
 from sslpipe.stages.sets import open_set
 from sslpipe.training.precision import arithmetic, device_name, device_of, has_bf16
@@ -24,7 +25,7 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
     of `layout.predictions`. Training is in bf16 where the device has instructions for it and the run
     is not in fp32 on purpose."""
     resolved = resolve(params, name)
-    if resolved.backbone == "pixels":
+    if not BACKBONES[resolved.backbone].weights:
         raise UserError(f"{name}: raw pixels have no encoder that could be fine-tuned")
     if name not in params.finetune.runs:
         raise UserError(
