@@ -75,7 +75,7 @@ def said(panel):
 
 def images(figure):
     written = {}
-    save(figure, "reports/figure", written.__setitem__)
+    save(figure, "reports/figure", written.__setitem__, of="0123abcd")
     return written
 
 
@@ -222,7 +222,7 @@ def test_the_same_data_give_the_same_bytes(draw):
     assert list(first) == ["reports/figure.png", "reports/figure.svg"]
     assert first["reports/figure.png"].startswith(b"\x89PNG")
     svg = first["reports/figure.svg"].decode()
-    assert "<svg" in svg and "dc:date" not in svg
+    assert "<svg" in svg and "dc:date" not in svg and "<dc:source>0123abcd</dc:source>" in svg
     assert 'id="resumed"' in svg
 
 

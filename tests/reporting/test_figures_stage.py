@@ -25,7 +25,7 @@ def drawn(monkeypatch, params, layout):
     """name → the figure that the stage would write."""
     found = {}
     monkeypatch.setattr(
-        stage, "save", lambda figure, stem, _: found.update({stem.rpartition("/")[2]: figure})
+        stage, "save", lambda figure, stem, _, of: found.update({stem.rpartition("/")[2]: figure})
     )
     stage.run(params, layout)
     return found

@@ -158,7 +158,9 @@ def test_figures_of_a_set_with_such_names(machine, tmp_path, capsys, known):
         warnings.simplefilter("error")
         original = stage.save
         patch.setattr(
-            stage, "save", lambda f, stem, w: (kept.update({stem[-9:]: f}), original(f, stem, w))
+            stage,
+            "save",
+            lambda f, stem, w, of: (kept.update({stem[-9:]: f}), original(f, stem, w, of=of)),
         )
         stage.run(*made)
     shown_ = [*names[:3], CAT if known else "class 3", *names[4:]]

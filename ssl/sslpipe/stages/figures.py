@@ -16,13 +16,14 @@ from sslpipe.reporting.figures.probe_grid import probe_grid_figure
 from sslpipe.reporting.figures.style import able_to_write, save
 from sslpipe.reporting.figures.training import accuracy_figure, loss_figure
 from sslpipe.reporting.letters import drawable
-from sslpipe.reporting.results import Results
+from sslpipe.reporting.results import FIGURES, Results
 from sslpipe.reporting.scored import Scored
 
 
 def run(params: Params, layout: Layout) -> None:
     """Of what there is: a run that has not finished is left out."""
     results = Results(params, layout)
+    made_of = results.stamp(*FIGURES)
     scored = Scored(results)
     methods = {name: made["method"] for name, made in results.pretrain.items()}
     histories = {run: table for run, table in results.history.items() if run in methods}
@@ -42,7 +43,10 @@ def run(params: Params, layout: Layout) -> None:
         }
         for name, figure in drawn.items():
             stem = layout.figure(name, "png").with_suffix("")
-            save(figure, str(stem), lambda path, content: write_bytes(Path(path), content))
+            save(
+                figure, str(stem), lambda path, content: write_bytes(Path(path), content),
+                of=made_of,
+            )  # fmt: skip
     table = long_table(histories).to_csv(index=False, float_format="%.6g")
     write_text(layout.curves(), table)
     say(f"figures: {', '.join(drawn)} in {layout.figure('accuracy', 'png').parent}")
