@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -71,13 +71,10 @@ def able_to_write(names: Iterable[str]) -> Iterator[None]:
         FAMILIES.reset(before)
 
 
-def save(
-    figure: Figure, path_stem: str, write_bytes: Callable[[str, bytes], object], *, of: str
-) -> None:
-    """Hand `path_stem`.png and .svg to `write_bytes`; the same figure gives the same bytes.
-
-    of: a hash of what it was made of, which the svg tells the page.
-    """
+def as_files(figure: Figure, *, of: str) -> dict[str, bytes]:
+    """suffix → content; the same figure gives the same bytes. of: a hash of what it was made of, which
+    the svg tells the page."""
+    found = {}
     with look(), mpl.rc_context({"svg.hashsalt": "sslpipe"}):
         # Once for both, where savefig's "tight" would draw the figure for each to find it.
         box = figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer()).padded(MARGIN)
@@ -87,7 +84,8 @@ def save(
         ):
             image = io.BytesIO()
             figure.savefig(image, format=kind, bbox_inches=box, dpi=DPI, metadata=metadata)
-            write_bytes(f"{path_stem}.{kind}", image.getvalue())
+            found[kind] = image.getvalue()
+    return found
 
 
 def styles_of(groups: Sequence[Setting]) -> dict[str, Style]:
