@@ -16,6 +16,7 @@ from sslpipe.layout import Layout
 from sslpipe.params import Params, check, resolve
 from sslpipe.provenance.whose import KEY
 from sslpipe.reporting.results import CLAIMS, Results
+from sslpipe.stages import figures, study
 
 ROOT = Path(__file__).resolve().parents[2]
 SKILL = {"simclr": 0.55, "moco": 0.6, "byol": 0.5, "random": 0.3}
@@ -265,6 +266,13 @@ def rewrite(path: Path, content: dict) -> None:
     """As the stage that makes such a file would write it."""
     write = write_json if "metrics" in path.parts else write_sealed
     write(path, content)
+
+
+def draw(params: Params, layout: Layout) -> None:
+    """All that the page holds and its stage does not draw."""
+    figures.run(params, layout)
+    for name in params.studies:
+        study.run(params, layout, name)
 
 
 def rewrite_claims(params: Params, layout: Layout, claims: dict[str, Any]) -> None:

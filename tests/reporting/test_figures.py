@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from sslpipe.reporting.figures import training
-from sslpipe.reporting.figures.style import COLOURS, LOOK, save, styles_of
+from sslpipe.reporting.figures.style import COLOURS, LOOK, as_files, styles_of
 from sslpipe.reporting.settings import Setting
 
 UNTRAINED = {
@@ -74,9 +74,7 @@ def said(panel):
 
 
 def images(figure):
-    written = {}
-    save(figure, "reports/figure", written.__setitem__)
-    return written
+    return as_files(figure, of="0123abcd")
 
 
 def test_accuracy_has_a_row_for_each_kind_and_a_column_for_each_data_set():
@@ -219,10 +217,10 @@ def test_the_same_data_give_the_same_bytes(draw):
     with mpl.rc_context({"axes.titleweight": "bold", "font.size": 30, "svg.hashsalt": "other"}):
         again = drawn()  # nor does the caller's style leak in
     assert first == again
-    assert list(first) == ["reports/figure.png", "reports/figure.svg"]
-    assert first["reports/figure.png"].startswith(b"\x89PNG")
-    svg = first["reports/figure.svg"].decode()
-    assert "<svg" in svg and "dc:date" not in svg
+    assert list(first) == ["png", "svg"]
+    assert first["png"].startswith(b"\x89PNG")
+    svg = first["svg"].decode()
+    assert "<svg" in svg and "dc:date" not in svg and "<dc:source>0123abcd</dc:source>" in svg
     assert 'id="resumed"' in svg
 
 

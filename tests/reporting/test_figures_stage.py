@@ -24,8 +24,9 @@ def files(layout):
 def drawn(monkeypatch, params, layout):
     """name → the figure that the stage would write."""
     found = {}
+    monkeypatch.setattr(stage, "as_files", lambda figure, of: {"svg": figure})
     monkeypatch.setattr(
-        stage, "save", lambda figure, stem, _: found.update({stem.rpartition("/")[2]: figure})
+        stage, "write_bytes", lambda path, figure: found.update({path.stem: figure})
     )
     stage.run(params, layout)
     return found

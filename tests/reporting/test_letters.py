@@ -156,15 +156,16 @@ def test_figures_of_a_set_with_such_names(machine, tmp_path, capsys, known):
     kept = {}
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("error")
-        original = stage.save
+        as_files = stage.as_files
         patch.setattr(
-            stage, "save", lambda f, stem, w: (kept.update({stem[-9:]: f}), original(f, stem, w))
+            stage, "as_files", lambda f, of: {s: (f, c) for s, c in as_files(f, of=of).items()}
         )
+        patch.setattr(stage, "write_bytes", lambda path, made: kept.update({path.stem: made[0]}))
         stage.run(*made)
     shown_ = [*names[:3], CAT if known else "class 3", *names[4:]]
     ticks = [label.get_text() for label in kept["confusion"].axes[0].get_yticklabels()]
     assert ticks == shown_
-    texts = kept["ature_map"].axes[-1].get_legend().get_texts()
+    texts = kept["feature_map"].axes[-1].get_legend().get_texts()
     assert [text.get_text().strip("\u200b") for text in texts] == shown_
     assert capsys.readouterr().err.count("no font on this machine") == (not known)
 

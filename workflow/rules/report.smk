@@ -31,6 +31,14 @@ FIGURES = [
     "feature_map",
     "confusion",
 ]
+PICTURES = expand(
+    "reports/figures/{figure}.{suffix}",
+    figure=FIGURES + expand("study_{study}", study=config["studies"]),
+    suffix=["png", "svg"],
+)
+PICTURES += expand(
+    "reports/figures/neighbours_{dataset}.png", dataset=config["neighbour_strips"]
+)
 
 
 rule describe:
@@ -228,6 +236,7 @@ rule page:
     input:
         "reports/leaderboard.json",
         "reports/claims.json",
+        PICTURES,
         DATA,
         HISTORIES,
         METRICS,

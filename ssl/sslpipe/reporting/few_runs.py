@@ -23,6 +23,14 @@ def of_set(results: Results, dataset: str) -> Results:
     return Results(params, results.layout, results)
 
 
+def of_study(results: Results, name: str) -> Results:
+    """Of one study's runs alone, and of no other study."""
+    study = results.params.studies[name]
+    few = {run: results.params.runs[run] for run in study.runs}
+    params = results.params.model_copy(update={"runs": few, "studies": {name: study}})
+    return Results(params, results.layout, results)
+
+
 def score_with_interval(row: Row, key: str, kind: str) -> str:
     """`65.3 (61.2–69.1)`, in percent; only the number where it has no interval."""
     text = in_words(row, key, kind)

@@ -26,7 +26,9 @@ T = TypeVar("T")
 Cell = tuple[str, str]  # (data set, run)
 LEADERBOARD = ("leaderboard", "runs", "evaluate", "report")
 CLAIMS = (*LEADERBOARD, "claims", "corpora", "studies")
-"""What of params.yaml the two are made of, beside the results."""
+FIGURES = ("leaderboard", "runs", "evaluate")
+STUDY = ("leaderboard", "runs", "report", "studies")  # of `few_runs.of_study`
+"""What of params.yaml they are made of, beside the results."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
 """figures: histories, metrics, predictions and features → reports/figures, as png and svg, and
 reports/curves.csv for `dvc plots`."""
 
-from pathlib import Path
-
 from sslpipe.io.files import write_bytes, write_text
 from sslpipe.io.progress import say
 from sslpipe.layout import Layout
@@ -13,16 +11,17 @@ from sslpipe.reporting.figures.confusion import confusion_figure
 from sslpipe.reporting.figures.feature_map import feature_map_figure
 from sslpipe.reporting.figures.knn_k import knn_k_figure
 from sslpipe.reporting.figures.probe_grid import probe_grid_figure
-from sslpipe.reporting.figures.style import able_to_write, save
+from sslpipe.reporting.figures.style import able_to_write, as_files
 from sslpipe.reporting.figures.training import accuracy_figure, loss_figure
 from sslpipe.reporting.letters import drawable
-from sslpipe.reporting.results import Results
+from sslpipe.reporting.results import FIGURES, Results
 from sslpipe.reporting.scored import Scored
 
 
 def run(params: Params, layout: Layout) -> None:
     """Of what there is: a run that has not finished is left out."""
     results = Results(params, layout)
+    made_of = results.stamp(*FIGURES)
     scored = Scored(results)
     methods = {name: made["method"] for name, made in results.pretrain.items()}
     histories = {run: table for run, table in results.history.items() if run in methods}
@@ -41,8 +40,8 @@ def run(params: Params, layout: Layout) -> None:
             "confusion": confusion_figure(scored),
         }
         for name, figure in drawn.items():
-            stem = layout.figure(name, "png").with_suffix("")
-            save(figure, str(stem), lambda path, content: write_bytes(Path(path), content))
+            for suffix, content in as_files(figure, of=made_of).items():
+                write_bytes(layout.figure(name, suffix), content)
     table = long_table(histories).to_csv(index=False, float_format="%.6g")
     write_text(layout.curves(), table)
     say(f"figures: {', '.join(drawn)} in {layout.figure('accuracy', 'png').parent}")

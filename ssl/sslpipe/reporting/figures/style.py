@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -71,18 +71,21 @@ def able_to_write(names: Iterable[str]) -> Iterator[None]:
         FAMILIES.reset(before)
 
 
-def save(figure: Figure, path_stem: str, write_bytes: Callable[[str, bytes], object]) -> None:
-    """Hand `path_stem`.png and .svg to `write_bytes`; the same figure gives the same bytes."""
+def as_files(figure: Figure, *, of: str) -> dict[str, bytes]:
+    """suffix → content; the same figure gives the same bytes. of: a hash of what it was made of, which
+    the svg tells the page."""
+    found = {}
     with look(), mpl.rc_context({"svg.hashsalt": "sslpipe"}):
         # Once for both, where savefig's "tight" would draw the figure for each to find it.
         box = figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer()).padded(MARGIN)
         for kind, metadata in (
             ("png", {"Software": None}),
-            ("svg", {"Date": None, "Creator": None}),
+            ("svg", {"Date": None, "Creator": None, "Source": of}),
         ):
             image = io.BytesIO()
             figure.savefig(image, format=kind, bbox_inches=box, dpi=DPI, metadata=metadata)
-            write_bytes(f"{path_stem}.{kind}", image.getvalue())
+            found[kind] = image.getvalue()
+    return found
 
 
 def styles_of(groups: Sequence[Setting]) -> dict[str, Style]:

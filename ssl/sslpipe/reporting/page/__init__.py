@@ -1,7 +1,8 @@
 """reports/index.html: all results in one file that needs neither a network nor another file.
 
-Everything that it says stands in tables, which work without JavaScript and in print; the script adds
-sorting, filters, charts (Vega-Lite, from the package vl-convert-python) and where a number is from.
+Everything that it says stands in tables and figures, which work without JavaScript and in print; the
+script adds sorting, filters, where a number is from, and the two charts in which a reader hovers and
+chooses (Vega-Lite, from the package vl-convert-python).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from markupsafe import Markup, escape
 from sslpipe.reporting.leaderboard import Json
 from sslpipe.reporting.neighbours import are_of as neighbours_are_of
 from sslpipe.reporting.page import board, data, sections, summary, words
+from sslpipe.reporting.page.figures import figures
 from sslpipe.reporting.page.studies import study_sections
 from sslpipe.reporting.results import Results
 
@@ -62,6 +64,7 @@ def page_content(results: Results, whole: Json, claims: Mapping[str, Any] | None
     """Everything in the template but its style and scripts."""
     client = data.client_data(results, whole)
     studies = study_sections(results, whole)
+    drawn = figures(results)
     client["studies"] = {study.name: study.data for study in studies}
     cards = sections.claim_cards(claims)
     table = board.board(whole)
@@ -75,7 +78,9 @@ def page_content(results: Results, whole: Json, claims: Mapping[str, Any] | None
         "compared": summary.compared_in_words(whole),
         "winners": summary.winners(whole),
         "verdicts": VERDICTS,
-        "missing": summary.missing(results, whole, claims),
+        "missing": summary.missing(
+            results, whole, claims, [*drawn.values(), *(study.figure for study in studies)]
+        ),
         "board": table,
         "filters": filters,
         "filter_values": {key: sorted({row[key] for row in trained}) for key in board.FILTERS}
@@ -86,6 +91,8 @@ def page_content(results: Results, whole: Json, claims: Mapping[str, Any] | None
             (key, whole["legend"][key]["heading"])
             for key in sorted(sampled, key=lambda key: (key != "probe_top1", _place(whole, key)))
         ],
+        "differences": [board.differences(whole, name) for name in whole["datasets"]],
+        "figures": drawn,
         "shake_up": sections.shake_up_table(whole),
         "curves": sections.curve_table(results, whole),
         "confusion": sections.confusion_tables(results, whole),

@@ -1,4 +1,5 @@
-"""The leaderboard as a table of the page: a group for each data set, a row for each setting."""
+"""The leaderboard as a table of the page: a group for each data set, a row for each setting; and the
+differences of every two of them."""
 
 from __future__ import annotations
 
@@ -39,9 +40,22 @@ def board(whole: Json) -> Table:
     return Table("leaderboard", caption, columns, groups, order="place")
 
 
-def tied(whole: Json, dataset: str, run: str, other: str) -> bool:
-    """Does the paired test not tell two settings apart?"""
-    return compared(whole, dataset, run, other)["p"] >= alpha(whole)
+def differences(whole: Json, dataset: str) -> Table:
+    """Of every two settings, the row's probe top-1 minus the column's."""
+    runs = [row["run"] for row in rows_of(whole, dataset) if row["run"] != CHANCE]
+    columns = [Column("run", "run", numeric=False, source="run")]
+    columns += [Column(run, run, source="pair") for run in runs]
+    rows = []
+    for run in runs:
+        cells = [
+            Cell(DASH) if run == rival else _pair(whole, dataset, run, rival) for rival in runs
+        ]
+        rows.append(table.Row([Cell(run), *cells], run=run))
+    caption = (
+        f"{dataset}: probe top-1 of the row minus that of the column, in points; tied where a paired test "
+        "on the same test images does not tell the two apart."
+    )
+    return Table(f"differences-{dataset}", caption, columns, [Group(rows, dataset=dataset)])
 
 
 def alpha(whole: Json) -> float:
@@ -163,7 +177,11 @@ def _distance(whole: Json, row: Row, rival: str) -> Cell:
         return Cell(DASH)
     if row["run"] == rival:
         return Cell("first", 0.0)
-    found = compared(whole, row["dataset"], row["run"], rival)
+    return _pair(whole, row["dataset"], row["run"], rival)
+
+
+def _pair(whole: Json, dataset: str, run: str, rival: str) -> Cell:
+    found = compared(whole, dataset, run, rival)
     text, note = points(found["difference"], found["low"], found["high"])
     badge = TIED if found["p"] >= alpha(whole) else ""
     return Cell(text, found["difference"], note=note, badge=badge)

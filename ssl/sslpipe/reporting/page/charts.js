@@ -139,7 +139,6 @@ function asPoint(row, key) {
     high: score.high === null ? null : factor * score.high,
     values: score.values.map((value) => factor * value),
     interval: score.low === null ? DASH : `${(factor * score.low).toFixed(1)} to ${(factor * score.high).toFixed(1)}`,
-    hours: row.device_hours, images: row.images_seen,
   };
 }
 
@@ -171,67 +170,6 @@ function intervalsSpec(points) {
         encoding: { x: x("value"), color: { value: "var(--ink)" } } },
       { mark: { type: "point", filled: true, size: 60, opacity: 1, cursor: "pointer" },
         encoding: { x: { ...x("score"), title: points.title }, color, shape, tooltip: POINT_TIPS } },
-    ],
-  };
-}
-
-/** Row minus column for every two settings of a data set. */
-function differencesSpec(dataset) {
-  const { runs } = data.comparisons[dataset];
-  const order = rowsOf(dataset).map((row) => row.run).filter((run) => runs.includes(run));
-  const alpha = 1 - data.confidence;
-  const values = order.flatMap((run) => order.map((rival) => ({ run, rival, ...differenceOf(dataset, run, rival) })))
-    .filter((pair) => pair.p !== undefined)
-    .map((pair) => ({
-      ...pair, dataset, told: pair.p < alpha, points: 100 * pair.difference,
-      size: Math.abs(100 * pair.difference), text: points(pair.difference, 1),
-      interval: `${points(pair.low)} to ${points(pair.high)}`,
-    }));
-  const few = order.length <= (narrow() ? 5 : 9);
-  const axis = { labelLimit: narrow() ? 90 : 160, domain: false, ticks: false, labelOverlap: "greedy" };
-  const shade = { field: "size", type: "quantitative", legend: null,
-    scale: { domain: [0, Math.max(1, ...values.map((pair) => pair.size))], range: few ? [0.12, 0.5] : [0.2, 0.85], type: "sqrt" } };
-  return {
-    height: order.length * (few ? 28 : Math.max(7, Math.min(18, 560 / order.length))),
-    data: { values },
-    encoding: {
-      y: { field: "run", type: "nominal", sort: order, title: null, axis },
-      x: { field: "rival", type: "nominal", sort: order, title: null, axis: { ...axis, labelAngle: -90, orient: "top" } },
-    },
-    layer: [
-      { mark: { type: "rect", stroke: "var(--surface)", strokeWidth: order.length > 30 ? 0.3 : 1, cursor: "pointer" },
-        encoding: {
-          fill: { condition: [
-            { test: "datum.told && datum.points > 0", value: "var(--c0)" },
-            { test: "datum.told", value: "var(--c1)" },
-          ], value: "var(--line)" },
-          fillOpacity: { condition: { test: "datum.told", ...shade }, value: 0.6 },
-          tooltip: [tip("run", "row"), tip("rival", "column"), tip("points", "difference", "+.2f"),
-            tip("interval"), tip("p", "adjusted p", ".3f"), tip("told", "told apart")],
-        } },
-      ...(few ? [{ mark: { type: "text", fontSize: 11, color: "var(--ink)" },
-        encoding: { text: { field: "text" } } }] : []),
-    ],
-  };
-}
-
-/** Private against public scores; equal ones lie on the line. */
-function shakeUpSpec(values) {
-  const scores = values.flatMap((point) => [point.public, point.private]);
-  const ends = [Math.min(...scores), Math.max(...scores)];
-  const axis = (field) => ({ field, type: "quantitative", title: `${field} top-1, %`, scale: { zero: false } });
-  return {
-    height: 280,
-    layer: [
-      { data: { values: ends.map((end) => ({ public: end, private: end })) },
-        mark: { type: "line", color: GREY, strokeDash: [4, 3], strokeWidth: 1 },
-        encoding: { x: axis("public"), y: axis("private") } },
-      { data: { values }, mark: { type: "point", filled: true, size: 70, opacity: 0.9, cursor: "pointer" },
-        encoding: {
-          x: axis("public"), y: axis("private"), ...byWho(values),
-          tooltip: [tip("run"), tip("public", "public", ".2f"), tip("private", "private", ".2f"),
-            tip("public_rank", "public place"), tip("private_rank", "private place")],
-        } },
     ],
   };
 }
@@ -268,112 +206,6 @@ function curvesSpec({ title, lines, levels, restarts, unit, colour }) {
       { data: { values: restarts },
         mark: { type: "point", shape: "diamond", size: 90, filled: true, fill: "var(--surface)", strokeWidth: 2 },
         encoding: { x, y, stroke: look(colourOf), tooltip: [tip("run"), tip("epoch", "resumed after epoch")] } },
-    ],
-  };
-}
-
-/** Scores against a cost, and the line of settings that nothing cheaper beats. */
-function budgetSpec(points, cost, title) {
-  const costs = points.map((point) => point[cost]);
-  const wide = Math.max(...costs) > 20 * Math.min(...costs) && Math.min(...costs) > 0;
-  const x = { field: cost, type: "quantitative", title,
-    scale: wide ? { type: "log", padding: 10 } : { zero: false, padding: 10 }, axis: { format: cost === "images" ? ".3~s" : "~g", grid: false } };
-  const y = { field: "score", type: "quantitative", title: points.title, scale: { zero: false } };
-  const frontier = [];
-  for (const point of [...points].sort((a, b) => a[cost] - b[cost] || b.score - a.score))
-    if (!frontier.length || point.score > frontier.at(-1).score) frontier.push(point);
-  const { color, shape } = byWho(points);
-  return {
-    height: 270,
-    data: { values: points },
-    encoding: { x, y },
-    layer: [
-      { data: { values: frontier }, mark: { type: "line", interpolate: "step-after", color: GREY, strokeWidth: 1 } },
-      { transform: [{ filter: "datum.low !== null" }], mark: { type: "rule", opacity: 0.45 },
-        encoding: { y: { ...y, field: "low" }, y2: { field: "high" }, color } },
-      { mark: { type: "point", filled: true, size: 70, opacity: 0.95, cursor: "pointer" },
-        encoding: { color, shape, tooltip: [...POINT_TIPS, tip("hours", "device-hours", ",.3~g"), tip("images", "images seen", ",d")] } },
-    ],
-  };
-}
-
-/** k-NN over the number of neighbours. */
-function neighboursSpec(values) {
-  const x = { field: "k", type: "quantitative", title: "neighbours", scale: { type: "log", nice: false },
-    axis: { values: [...new Set(values.map((value) => value.k))], grid: false, format: "d" } };
-  const y = { field: "score", type: "quantitative", title: "top-1, %", scale: { zero: false } };
-  const clear = { condition: { param: "near", value: 1 }, value: 0.13 };
-  const { color } = byWho(values);
-  return {
-    height: 270,
-    data: { values },
-    encoding: { x, y, color, opacity: clear },
-    layer: [
-      { mark: { type: "line", strokeWidth: 1.6 }, encoding: { detail: { field: "run" } } },
-      { params: [{ name: "near", select: {
-          type: "point", fields: ["run"], on: "pointerover", nearest: true, clear: "pointerout" } }],
-        mark: { type: "point", filled: true, size: 26, cursor: "pointer" },
-        encoding: { tooltip: [tip("run"), tip("k", "neighbours"), tip("score", "top-1", ".2f")] } },
-    ],
-  };
-}
-
-/** Places of test images; the classes that are named have a colour, the rest is grey. */
-function mapSpec(title, values, shown) {
-  const axis = { axis: null, type: "quantitative", scale: { zero: false } };
-  return {
-    title, height: 300,
-    data: { values },
-    mark: { type: "point", filled: true, size: 22, opacity: 0.8 },
-    encoding: {
-      x: { field: "x", ...axis },
-      y: { field: "y", ...axis },
-      color: { field: "shown", type: "nominal", title: null,
-        scale: { domain: shown, range: shown.map((_, i) => (i < COLOURS.length ? COLOURS[i] : GREY)) },
-        legend: { columns: 2, labelLimit: 85 } },
-      tooltip: [tip("name", "class"), tip("row", "row of the packed set")],
-    },
-  };
-}
-
-/** A study's scores along its setting: solid the probe, dashed k-NN. */
-function studySpec(study, dataset) {
-  const category = study.scale === "category";
-  const values = study.rows.filter((row) => dataset in row.scores).flatMap((row) =>
-    ["probe_top1", "knn_top1"].map((key) => {
-      const { mean, low, high } = row.scores[dataset][key];
-      return {
-        dataset, study: study.name, run: row.run, key, what: heading(key), line: row.line || heading(key),
-        place: category ? row.x_label : row.place, score: 100 * mean, low: 100 * low, high: 100 * high,
-        interval: `${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)}`,
-      };
-    }));
-  const lines = study.by.length ? study.lines : ["probe_top1", "knn_top1"].map(heading);
-  const x = category
-    ? { field: "place", type: "nominal", sort: study.categories, title: study.x_label,
-        axis: { labelAngle: 0, labelLimit: 110 } }
-    : { field: "place", type: "quantitative", title: study.x_label, scale: study.scale === "linear" ? { zero: false, padding: 14 } : { type: study.scale, nice: false, padding: 14 },
-        axis: { values: [...new Set(values.map((value) => value.place))], grid: false } };
-  const y = { field: "score", type: "quantitative", title: "top-1, %", scale: { zero: false } };
-  const what = {
-    field: study.by.length ? "what" : "line", type: "nominal", title: null,
-    scale: { domain: ["probe_top1", "knn_top1"].map(heading) },
-  };
-  const look = (range) => ({ ...what, scale: { ...what.scale, range: range.slice(0, 2) } });
-  const color = { field: "line", type: "nominal", title: null,
-    scale: { domain: lines, range: lines.map((_, i) => COLOURS[i % COLOURS.length]) } };
-  const offset = category ? { xOffset: { field: "beside", type: "nominal" } } : {};
-  return {
-    title: dataset, height: 230,
-    data: { values: values.map((value) => ({ ...value, beside: `${value.line} ${value.what}` })) },
-    encoding: { x, color, ...offset },
-    layer: [
-      { mark: { type: "rule", opacity: 0.55 }, encoding: { y: { ...y, field: "low" }, y2: { field: "high" } } },
-      ...(category ? [] : [{ mark: { type: "line", strokeWidth: 1.6 }, encoding: {
-        y, detail: [{ field: "line" }, { field: "what" }], strokeDash: look(DASHES) } }]),
-      { mark: { type: "point", filled: true, size: 60, opacity: 1, cursor: "pointer" },
-        encoding: { y, shape: look(SHAPES),
-          tooltip: [tip("run"), tip("place", study.x_label), tip("what", "score"), tip("score", "top-1", ".2f"), tip("interval")] } },
     ],
   };
 }

@@ -1,25 +1,20 @@
-"""What the page's script draws from and what stands behind each number, as plain JSON values."""
+"""What the page's two charts are drawn from and what stands behind each number, as plain JSON values."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import pandas as pd
 
 from sslpipe.layout import Layout
 from sslpipe.reporting.leaderboard import Json, Row, speeds
-from sslpipe.reporting.page.sections import class_names
 from sslpipe.reporting.page.words import flat, rounded
 from sslpipe.reporting.results import Results
-from sslpipe.reporting.scored import Scored
 from sslpipe.reporting.settings import flat as flat_parameters
 
 WHAT = ("dataset", "run", "runs", "seeds", "kind", "method", "backbone", "corpus", "epochs")
-COST = ("images_per_s", "train_seconds", "device_hours", "images_seen")
 
 
 def client_data(results: Results, whole: Json) -> Json:
-    """All of it. Scores are fractions at full precision; curves have five digits, maps two decimals."""
+    """All of it. Scores are fractions at full precision; curves have five digits."""
     return {
         "confidence": whole["made_by"]["report"]["confidence"],
         "evaluate": dict(flat(whole["made_by"]["evaluate"])),
@@ -32,8 +27,6 @@ def client_data(results: Results, whole: Json) -> Json:
         "shake_up": whole["shake_up"],
         **_runs(whole),
         "curves": {run: _curve(table, results) for run, table in results.history.items()},
-        "grids": _grids(results, whole),
-        "maps": {name: found for name in whole["datasets"] if (found := _maps(results, name))},
     }
 
 
@@ -71,7 +64,7 @@ def _datasets(results: Results, whole: Json) -> Json:
 def _row(row: Row) -> Json:
     """Of a score only what cannot be computed from the values of its runs."""
     return {
-        **{key: row[key] for key in (*WHAT, *COST)},
+        **{key: row[key] for key in WHAT},
         "scores": {
             key: [score["low"], score["high"], *score["values"]]
             for key, score in row["scores"].items()
@@ -120,44 +113,3 @@ def _curve(history: pd.DataFrame, results: Results) -> Json:
         restarts = history.loc[history["resumed"].fillna(0).gt(0), "epoch"]
         curve["resumed"] = [int(epoch) for epoch in restarts]
     return curve
-
-
-def _grids(results: Results, whole: Json) -> Json:
-    """data set → run → its probes' cells: optimizer, learning rate, weight decay, top-1."""
-    return {
-        dataset: {
-            run: [
-                [cell["optimizer"], cell["lr"], cell["weight_decay"], cell["val_top1"]]
-                for cell in results.features[dataset, run]["grid"]
-            ]
-            for run in cells
-            if (dataset, run) in results.features
-        }
-        for dataset, cells in whole["metrics"].items()
-    }
-
-
-def _maps(results: Results, dataset: str) -> Json:
-    """The places of the same test images for some runs; rows and labels are the same for all."""
-    chosen = [run for run in mapped_runs(results, dataset) if (dataset, run) in results.features]
-    if not chosen:
-        return {}
-    maps = {run: results.features[dataset, run]["map"] for run in chosen}
-    first = maps[chosen[0]]
-    same = {run: its for run, its in maps.items() if its["row"] == first["row"]}
-    return {
-        "classes": class_names(results, dataset, chosen[0]),
-        "row": first["row"],
-        "label": first["label"],
-        "runs": {run: {axis: rounded(its[axis], 4) for axis in "xy"} for run, its in same.items()},
-    }
-
-
-def mapped_runs(results: Results, dataset: str) -> Iterator[str]:
-    """The first run of the best setting by validation of each method, and an untrained encoder."""
-    scored = Scored(results)
-    for some in scored.methods.values():
-        if best := scored.best(dataset, some):
-            yield best.name
-    if untrained := scored.untrained(dataset, scored.best(dataset, scored.trained)):
-        yield untrained.name

@@ -93,6 +93,8 @@ const PROVENANCE = {
     ];
   },
 
+  pair: ({ dataset, run, key }) => PROVENANCE.difference({ dataset, run, rival: key }),
+
   study({ study, dataset, run, key }) {
     const row = data.studies[study].rows.find((each) => each.run === run);
     const differs = key.endsWith("_difference");

@@ -1,4 +1,4 @@
-// The page's sections: each draws its charts from its controls, and again when one of them changes.
+// The page's two charts, drawn from their controls and again when one of these changes; and its theme.
 
 makeNumbersButtons(openProvenance);
 
@@ -29,19 +29,6 @@ section(["sure-dataset", "sure-score"], async () => {
   await draw(byId("intervals"),
     `${heading(key)} on ${dataset} with intervals of ${points.length} rows; the leaderboard has the numbers.`,
     points.length ? intervalsSpec(points) : "No row has this score.", openScore(key));
-  const pairs = data.comparisons[dataset].runs.length > 1;
-  await draw(byId("differences"),
-    `Which settings differ on ${dataset}; the leaderboard's column “to the best” has the first row's.`,
-    pairs ? differencesSpec(dataset) : "One setting alone: there is nothing to compare it with.",
-    (pair) => pair.rival && openProvenance({ source: "difference", ...pair }));
-  const ranks = data.shake_up[dataset].moves;
-  const halves = ranks.map((move) => {
-    const row = rowOf(dataset, move.run);
-    return { ...move, dataset, who: whoIs(row), public: 100 * scoreOf(row, "public_top1").mean,
-      private: 100 * scoreOf(row, "private_top1").mean };
-  });
-  await draw(byId("shake-up"), `Private against public scores on ${dataset}; the table beside it has the numbers.`,
-    halves.length ? shakeUpSpec(halves) : "No trained setting has been scored here.", openScore("private_top1"));
 });
 
 // --- curves --------------------------------------------------------------------------------------
@@ -144,102 +131,6 @@ function between(points, epoch) {
 
 if (byId("curve-table")) makePicks();
 section(["curve-colour", "curve-table"], drawCurves);
-
-// --- budget, probes, neighbours ----------------------------------------------------------------------
-
-section(["budget-dataset", "budget-score"], async () => {
-  const [dataset, key] = [chosen("budget-dataset"), chosen("budget-score")];
-  const points = rowsOf(dataset).map((row) => asPoint(row, key)).filter(Boolean);
-  for (const [id, cost, title] of [["budget-hours", "hours", "device-hours"], ["budget-images", "images", "images seen"]]) {
-    const known = points.filter((point) => point[cost] !== null);
-    known.title = scoreTitle(key);
-    await draw(byId(id), `${heading(key)} on ${dataset} against ${title} of ${known.length} settings.`,
-      known.length ? budgetSpec(known, cost, title) : "No setting has this score and cost.", openScore(key));
-  }
-});
-
-section(["probe-dataset", "probe-run"], async () => {
-  const dataset = chosen("probe-dataset");
-  const grids = data.grids[dataset] ?? {};
-  fill(byId("probe-run"), Object.keys(grids).map((run) => [run, run]), chosen("probe-run"));
-  byId("grid").replaceChildren(...gridTables(grids[chosen("probe-run")] ?? []));
-  const values = rowsOf(dataset).flatMap((row) => Object.keys(row.scores)
-    .map((key) => [key, Number(key.match(/^knn_(\d+)_top1$/)?.[1])])
-    .filter(([, k]) => k)
-    .map(([key, k]) => ({ dataset, run: row.run, who: whoIs(row), key, k, score: 100 * scoreOf(row, key).mean })));
-  await draw(byId("neighbours"), `k-NN on ${dataset} over the number of neighbours; the leaderboard has them as columns.`,
-    values.length ? neighboursSpec(values) : "k-NN was scored with one number of neighbours only.",
-    (point) => point.run && openProvenance({ source: "score", ...point }));
-});
-
-/** A heat map for each optimizer: rows are weight decays, columns learning rates. */
-function gridTables(cells) {
-  if (!cells.length) return [make("p", { className: "empty" }, "No probe grid of this run.")];
-  const distinct = (place) => [...new Set(cells.map((cell) => cell[place]))].sort((a, b) => a - b);
-  const scores = cells.map((cell) => cell[3]);
-  const [low, high] = [Math.min(...scores), Math.max(...scores)];
-  return [...new Set(cells.map(([optimizer]) => optimizer))].map((optimizer) => {
-    const at = (lr, decay) => cells.find((c) => c[0] === optimizer && c[1] === lr && c[2] === decay)?.[3];
-    return make("div", { className: "box" }, make("table", { className: "heat" },
-      make("caption", {}, `${optimizer}: weight decay by learning rate`),
-      make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "wd \\ lr"),
-        distinct(1).map((lr) => make("th", { scope: "col" }, String(lr))))),
-      make("tbody", {}, distinct(2).map((decay) => make("tr", {}, make("th", { scope: "row" }, String(decay)),
-        distinct(1).map((lr) => {
-          const value = at(lr, decay);
-          const cell = make("td", { className: value === high ? "n best" : "n" },
-            value === undefined ? DASH : percent(value));
-          cell.style.setProperty("--heat", `${high > low ? (100 * (value - low)) / (high - low) : 50}%`);
-          return cell;
-        }))))));
-  });
-}
-
-// --- feature maps ------------------------------------------------------------------------------------
-
-function classesOfMap(map) {
-  const count = new Map();
-  for (const label of map.label) count.set(label, (count.get(label) ?? 0) + 1);
-  return [...count.keys()].sort((a, b) => count.get(b) - count.get(a) || a - b);
-}
-
-const className = (map, label) => map.classes[label] ?? `class ${label}`;
-
-section(["map-dataset", "map-class"], async () => {
-  const map = data.maps[chosen("map-dataset")];
-  const place = byId("maps");
-  if (!map) {
-    place.replaceChildren(make("p", { className: "empty" }, "No run has a map of this data set."));
-    return;
-  }
-  const labels = classesOfMap(map);
-  const options = [...labels].sort((a, b) => a - b).map((label) => [String(label), className(map, label)]);
-  fill(byId("map-class"), [["", labels.length > COLOURS.length ? "the most frequent" : "all"], ...options], chosen("map-class"));
-  const wanted = chosen("map-class");
-  const named = wanted === "" ? labels.slice(0, COLOURS.length) : [Number(wanted)];
-  const shown = [...named.map((label) => className(map, label)), ...(named.length < labels.length ? ["others"] : [])];
-  const runs = Object.keys(map.runs);
-  place.replaceChildren(...runs.map(() => make("div", { className: "chart" })));
-  for (const [i, run] of runs.entries()) {
-    const values = map.label.map((label, j) => ({
-      x: map.runs[run].x[j], y: map.runs[run].y[j], row: map.row[j], name: className(map, label),
-      shown: named.includes(label) ? className(map, label) : "others", level: named.includes(label) ? 1 : 0,
-    })).sort((a, b) => a.level - b.level); // others below
-    await draw(place.children[i], `Map of ${values.length} test images by the features of ${run}.`,
-      mapSpec(run, values, shown), () => openProvenance({ source: "answers", run, dataset: chosen("map-dataset") }));
-  }
-});
-
-// --- studies -----------------------------------------------------------------------------------------
-
-for (const place of all("[data-study].panels"))
-  later(async () => {
-    const study = data.studies[place.dataset.study];
-    place.replaceChildren(...study.datasets.map(() => make("div", { className: "chart" })));
-    for (const [i, dataset] of study.datasets.entries())
-      await draw(place.children[i], `${study.title} on ${dataset}; the table below has the numbers.`,
-        studySpec(study, dataset), (point) => point.study && openProvenance({ source: "study", ...point }));
-  });
 
 // --- the page --------------------------------------------------------------------------------------------
 

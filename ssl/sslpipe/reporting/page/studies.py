@@ -1,4 +1,4 @@
-"""The page's part on studies: a table for each, and the rows that its charts are drawn from."""
+"""The page's part on studies: a figure and a table for each."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sslpipe.reporting.leaderboard import Json
 from sslpipe.reporting.page.board import TIED, alpha
+from sslpipe.reporting.page.figures import Figure, figure_of
 from sslpipe.reporting.page.summary import names
 from sslpipe.reporting.page.table import Cell, Column, Group, Row, Table
 from sslpipe.reporting.page.words import DASH, p_value, points, span
@@ -18,11 +19,12 @@ SCORES = ("knn_top1", "probe_top1")
 
 @dataclass(frozen=True, slots=True)
 class StudySection:
-    """table is empty where no run of the study has scores; data: what `studies` says of it."""
+    """table is empty where no run of the study has scores; data: what `studies` says of it, for those
+    who ask where a number of the table comes from."""
 
     name: str
     title: str
-    caption: str
+    figure: Figure
     notes: Sequence[str]
     table: Table
     data: Json
@@ -34,7 +36,7 @@ def study_sections(results: Results, whole: Json) -> list[StudySection]:
         StudySection(
             name,
             study["title"],
-            f"Top-1 by {study['x_label']}, percent, with intervals over test images",
+            figure_of(results, study),
             list(_notes(study)),
             _table(study, whole),
             study,

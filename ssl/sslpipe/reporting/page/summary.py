@@ -8,6 +8,7 @@ from typing import Any
 
 from sslpipe.reporting.leaderboard import Json, Row, compared, rows_of
 from sslpipe.reporting.page.board import alpha
+from sslpipe.reporting.page.figures import Figure
 from sslpipe.reporting.page.words import counted, p_value, points, span
 from sslpipe.reporting.results import Results
 
@@ -83,9 +84,14 @@ def compared_in_words(whole: Json) -> str:
     )
 
 
-def missing(results: Results, whole: Json, claims: Mapping[str, Any] | None) -> list[str]:
+def missing(
+    results: Results, whole: Json, claims: Mapping[str, Any] | None, figures: Sequence[Figure]
+) -> list[str]:
     """A sentence for each thing that the page would show and cannot."""
-    return list(_missing(results, whole, claims))
+    lines = list(_missing(results, whole, claims))
+    if undrawn := [figure.name for figure in figures if not figure.source]:
+        lines.append(f"Not drawn of these results: {names(undrawn)}; run: sslpipe report")
+    return lines
 
 
 def _winner(whole: Json, dataset: str) -> Winner:

@@ -46,8 +46,3 @@ const file = (name, names) => data.files[name].replace(/{(\w+)}/g, (_, key) => n
 const settingOf = (dataset, run) => rowsOf(dataset).find((row) => row.runs.includes(run));
 
 const narrow = () => matchMedia("(max-width: 40rem)").matches;
-
-function fill(select, options, chosen) {
-  select.replaceChildren(...options.map(([value, text]) => make("option", { value }, text)));
-  if (options.some(([value]) => value === chosen)) select.value = chosen;
-}
