@@ -312,6 +312,14 @@ def test_what_is_wrong_is_listed_once_each(made):
     ]
 
 
+def test_what_lies_beside_scores_has_to_be_of_them(mine):
+    """The answers say what scores are of; a map and a grid of another setting may lie beside them."""
+    path = mine.layout.features("moco", "zoo")
+    write_sealed(path, {"grid": [], KEY: {"identity": "another"}})
+    (line,) = Whose(mine.params, mine.layout).wrong()
+    assert line == f"{path}: not of the scores beside it; run: sslpipe evaluate moco zoo"
+
+
 @pytest.mark.parametrize("kind", STAGES)
 def test_a_required_one_is_right_or_named(made, kind):
     artefact = next(artefact for artefact in all_of(made.params) if artefact.kind == kind)

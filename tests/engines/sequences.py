@@ -495,7 +495,8 @@ def differences(shown: Any, right: Any, where: str) -> Iterator[str]:
     """Numbers that are not right. What is not shown is no mistake."""
     if isinstance(shown, Mapping) and isinstance(right, Mapping):
         for key, value in shown.items():
-            if key in VOLATILE | OF_OTHERS | TIMES:
+            # `show RUN` tells in words of a training that was stopped and went on
+            if key in VOLATILE | OF_OTHERS | TIMES or key.startswith("resumed "):
                 continue
             if key not in right:
                 what = key if value is True else f"{key}: {short(value)}"
@@ -765,7 +766,7 @@ def named(said: str) -> list[str]:
             found.append("snakemake --unlock --cores 1")
         if match := re.search(r"((?:data|reports)/[^\s:]+): .*delete it", line):
             found.append(f"rm -rf {match[1]}")
-        found += re.findall(r"\brm -?[rf]* ?[./\w-]+", line)
+        found += re.findall(r"\b(?:rm -?[rf]*|git checkout) ?[./\w-]+", line)
         found += [f"sslpipe {command}" for command in re.findall(rf"sslpipe ({stage})\b", line)]
     return list(dict.fromkeys(found))
 

@@ -70,9 +70,21 @@ class Whose:
 
     def _trouble_if_there(self, artefact: Artefact) -> str | None:
         try:
-            return None if self.recorded(artefact) is None else self.trouble(artefact)
+            if self.recorded(artefact) is None:
+                return None
+            return self.trouble(artefact) or self._trouble_beside(artefact)
         except UserError as error:  # damaged
             return str(error)
+
+    def _trouble_beside(self, artefact: Artefact) -> str | None:
+        """What is wrong with the other files that a stage makes along with scores."""
+        if artefact.kind != "scores":
+            return None
+        path = self.layout.features(artefact.name, artefact.dataset)
+        made_of = (self.recorded(artefact) or {})[KEY]
+        if path.exists() and read_sealed(path, artefact.made_by).get(KEY) != made_of:
+            return f"{path}: not of the scores beside it; run: {artefact.made_by}"
+        return None
 
     def _trouble(self, artefact: Artefact) -> str | None:
         """What is wrong, in one line; None for the right one."""
