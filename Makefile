@@ -28,7 +28,7 @@ run: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	@echo "==> Running the test suite"
-	OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadgroup
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile
 
 faults: $(VENV)/installed-dev
 	@echo "==> Injecting faults; what is found is in faults.csv"

@@ -48,9 +48,23 @@ class Job:
     stop_at: int | None = None
 
 
+def small_and_quick(patch):
+    """Compiled as ever, but for the machine code, which takes minutes and is test_fast_paths' to check."""
+    patch.setattr(loop, "build_backbone", small_backbone)
+    compiled, function = torch.nn.Module.compile, torch.compile
+    patch.setattr(
+        torch.nn.Module,
+        "compile",
+        lambda self, **_: compiled(self, backend="aot_eager", dynamic=False),
+    )
+    patch.setattr(
+        torch, "compile", lambda made, **_: function(made, backend="aot_eager", dynamic=False)
+    )
+
+
 def work(number, ports, jobs):
     torch.set_num_threads(1)
-    loop.build_backbone = small_backbone
+    small_and_quick(pytest.MonkeyPatch())
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "RANK": str(number), "WORLD_SIZE": str(RANKS)}
     for port, job in zip(ports, jobs, strict=True):
         os.environ["MASTER_PORT"] = str(port)
@@ -99,7 +113,7 @@ def in_ranks(jobs):
 
 def in_one_process(run, folder, stop_at=None):
     with pytest.MonkeyPatch.context() as patch, after_each_step(run.method, stop_at, 0) as seen:
-        patch.setattr(loop, "build_backbone", small_backbone)
+        small_and_quick(patch)
         return train(run, folder), seen[-1]
 
 
