@@ -42,7 +42,10 @@ def run(device: torch.device, threads: int) -> Iterator[list[Row]]:
         (line,) = [li for li in answer.splitlines() if li.startswith("RESULT")]
         outs = json.loads(line.removeprefix("RESULT"))
         yield measured(folder, f"study.yaml, {len(outs)} stages, nothing made", finished=False)
-        for path in map(Path, chain.from_iterable(outs)):
+        for stage in ("sources", "code"):
+            tell(folder, "sslpipe", stage)
+        told = (Path("data/sources"), Path("data/code"))
+        for path in (path for path in map(Path, chain.from_iterable(outs)) if path not in told):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(str(path), encoding="utf-8")
         tell(folder, "dvc", "commit", "--force", "--quiet")

@@ -12,9 +12,9 @@ from sslpipe.io.arrays import packed_json, read_arrays, write_arrays
 from sslpipe.io.files import read_sealed, sha256, write_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import Params
+from sslpipe.provenance.packed import content_of_packed, without_copies
 from sslpipe.provenance.record import Artefact, all_of
 from sslpipe.provenance.whose import CONTENT, KEY, Whose
-from sslpipe.stages.sets import content_of_packed, without_copies
 
 
 def stamp(params: Params, layout: Layout) -> None:

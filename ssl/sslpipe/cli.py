@@ -173,8 +173,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _stage(options: argparse.Namespace) -> None:
-    from sslpipe.params import load, settings_file
-    from sslpipe.running.jobs import running
+    from sslpipe.io.progress import say
+    from sslpipe.params import SNAPSHOT, load, settings_file
+    from sslpipe.running.jobs import by_hand, running
     from sslpipe.stages.code import check_code
 
     if options.stage == "pretrain":
@@ -185,9 +186,12 @@ def _stage(options: argparse.Namespace) -> None:
     else:
         # As an exception, so that half-written files and helping processes go as after any failure.
         signal.signal(signal.SIGTERM, _interrupt)
-    params = load(settings_file())
+    # what is for people shows what params.yaml says now
+    params = load(PARAMS if options.stage == "report" else settings_file())
     names = tuple(getattr(options, argument) for argument in options.arguments)
     with running(Layout(), options.stage, names):
+        if options.stage != "report" and by_hand() and settings_file() != PARAMS:
+            say(f"{SNAPSHOT} is set: {settings_file()} is read, not {PARAMS}")
         stage = importlib.import_module(f"sslpipe.stages.{options.stage}")
         check_code(params, Layout(), options.stage, names)
         stage.run(params, Layout(), *names)

@@ -168,7 +168,7 @@ class Layout:
     def states(self) -> list[Path]:
         """The folders of interrupted trainings' states, `<run>/<fingerprint>` each."""
         found = self.state("").glob("*/*/")
-        return sorted(path for path in found if path.parent.name != "running")
+        return sorted(path for path in found if re.fullmatch("[0-9a-f]{16}", path.name))
 
     def part_files(self) -> list[Path]:
         """Files that a stage has not finished writing."""

@@ -28,8 +28,9 @@ SNAPSHOT = "SSLPIPE_PARAMS"
 
 
 def settings_file() -> Path:
-    """What a stage reads: params.yaml, or the copy of it that a workflow was planned with."""
-    return Path(os.environ.get(SNAPSHOT) or PARAMS)
+    """What a stage reads: params.yaml, or the copy of it that a workflow was planned with. DVC has none,
+    even where Snakemake's is left in the shell."""
+    return Path(os.environ.get(SNAPSHOT) or PARAMS) if "DVC_STAGE" not in os.environ else PARAMS
 
 
 def planned_params(*, again: bool) -> Path:
@@ -40,7 +41,7 @@ def planned_params(*, again: bool) -> Path:
     try:
         content = PARAMS.read_bytes()
         copy = Path(".state/params", f"{hashlib.sha256(content).hexdigest()[:16]}.yaml")
-        if not copy.exists():
+        if not copy.exists() or copy.read_bytes() != content:
             write_bytes(copy, content)
     except OSError:  # none there, which `read` tells; or a folder that is only looked at
         copy = PARAMS

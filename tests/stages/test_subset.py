@@ -19,11 +19,11 @@ from sslpipe.errors import UserError
 from sslpipe.io.files import read_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import load
+from sslpipe.provenance.packed import without_copies
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import Whose
 from sslpipe.schema.data import Dataset
 from sslpipe.stages import download, subset
-from sslpipe.stages.sets import without_copies
 
 REAL = os.environ.get("SSLPIPE_TEST_IMAGES")
 

@@ -78,7 +78,7 @@ def contents(
     hashes = same | dict(zip(missing, hashed, strict=True))
     whole = digest(sorted(hashes.items()))
     files = {known_as: [seen[known_as], hashes[known_as]] for known_as in sorted(hashes)}
-    with suppress(PermissionError):  # then it is looked at anew the next time
+    with suppress(OSError):  # of a full or read-only disk: then it is looked at anew the next time
         write_json(record, {"contents": whole, "files": files}, compact=True)
     return whole
 

@@ -107,6 +107,11 @@ def running_jobs(folders: list[Path]) -> list[Job]:
     return sorted(found, key=lambda job: job.started)
 
 
+def by_hand() -> bool:
+    """Whether no engine has started the stage at work."""
+    return _engine is None
+
+
 def left_alone() -> bool:
     """Whether nobody waits for this process any more: the engine that started it is gone, or the
     folder that it works in (a copy of DVC's queue) was removed."""

@@ -8,11 +8,11 @@ from sslpipe.io.progress import say
 from sslpipe.layout import Layout
 from sslpipe.params import Params, find
 from sslpipe.provenance.checks import require, require_same
+from sslpipe.provenance.packed import content_of_packed, without_copies
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import CONTENT, KEY, Whose
 from sslpipe.reporting.corpora import page
 from sslpipe.schema.data import Corpus
-from sslpipe.stages.sets import content_of_packed, without_copies
 
 
 def run(params: Params, layout: Layout, name: str) -> None:

@@ -7,7 +7,8 @@ from sslpipe.io.files import read_sealed, sha256, write_sealed, write_text
 from sslpipe.io.progress import say
 from sslpipe.layout import Layout
 from sslpipe.params import Params, find
-from sslpipe.provenance.checks import require
+from sslpipe.provenance.checks import require, require_same
+from sslpipe.provenance.packed import content_of_packed, without_copies
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import CONTENT, KEY, Whose
 from sslpipe.reporting import datasets
@@ -26,6 +27,8 @@ def run(params: Params, layout: Layout, name: str) -> None:
         whose.require(Artefact(kind, name))
     path = layout.packed_index(name)
     index = read_index(path)
+    left_out = without_copies(layout, name, index).left_out
+    require_same(path, content_of_packed(layout, name, left_out), whose, Artefact("packed", name))
     sheet = layout.contact_sheet(name).name if name in params.contact_sheets else None
     facts = datasets.facts(name, dataset, index, params.image_size, sha256(path))
     notes = [_decided(layout, name, stage) for stage in ("download", "subset")]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sslpipe.data.index import Index, open_packed
-from sslpipe.io.files import digest, read_sealed, sha256
-from sslpipe.layout import Layout
-from sslpipe.provenance.checks import require, require_same
+from sslpipe.provenance.checks import require_same
+from sslpipe.provenance.packed import content_of_packed, without_copies
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import Whose
 
@@ -28,16 +25,3 @@ def open_set(whose: Whose, dataset: str) -> tuple[np.ndarray, Index]:
     content = content_of_packed(whose.layout, dataset, index.left_out)
     require_same(whose.layout.packed_index(dataset), content, whose, artefact)
     return images, index
-
-
-def content_of_packed(layout: Layout, dataset: str, left_out: Sequence[int]) -> str:
-    """Of the index, whose checksums stand for the images, and of the rows that are no examples."""
-    of_index = sha256(layout.packed_index(dataset))
-    return digest([of_index, list(left_out)]) if left_out else of_index
-
-
-def without_copies(layout: Layout, dataset: str, index: Index) -> Index:
-    """The index with the training rows that `subset` left out as examples, if the set wants it so."""
-    made_by = f"sslpipe subset {dataset}"
-    decided = read_sealed(require(layout.notes(dataset, "subset"), made_by), made_by)
-    return replace(index, left_out=tuple(decided["left_out"]))

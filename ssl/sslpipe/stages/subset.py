@@ -16,9 +16,9 @@ from sslpipe.io.progress import say
 from sslpipe.layout import Layout
 from sslpipe.params import Params, find
 from sslpipe.provenance.checks import require, require_same
+from sslpipe.provenance.packed import content_of_packed
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import CONTENT, KEY, Whose
-from sslpipe.stages.sets import content_of_packed
 
 FLAT = 0.5
 """Share of a set's images."""

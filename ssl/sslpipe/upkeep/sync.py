@@ -17,7 +17,8 @@ from sslpipe.errors import UserError
 from sslpipe.io.progress import say
 from sslpipe.layout import PARAMS, Layout
 from sslpipe.params import load
-from sslpipe.provenance.whose import Whose
+from sslpipe.reporting.results import Results
+from sslpipe.upkeep.swapped import swapped
 
 NO_GIT = "git init, or, to do without: dvc config core.no_scm true"
 
@@ -44,7 +45,8 @@ def sync() -> str:
     """
     snakemake = snakemake_state()
     dvc_clean = dvc_is_clean()
-    wrong = Whose(load(PARAMS), Layout()).wrong()
+    results = Results(load(PARAMS), Layout())
+    wrong = [*results.whose.wrong(), *swapped(results)]
     if wrong and (snakemake.vouches or dvc_clean):
         raise UserError(
             f"no engine can vouch for what is of something else: {wrong[0]}"

@@ -13,13 +13,19 @@ from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.reporting.results import Results
 from sslpipe.upkeep import recorded
+from sslpipe.upkeep.swapped import swapped
 
 
 def damaged(params: Params, layout: Layout, *, data: bool) -> Iterator[str]:
     """What is wrong with each damaged file. data: also tars, packed sets, encoders and embeddings,
     all of whose bytes are read."""
     results = Results(params, layout)
-    yield from results.whose.wrong()
+    wrong = results.whose.wrong()
+    yield from wrong
+    try:
+        yield from (line for line in swapped(results) if line not in wrong)
+    except UserError as error:
+        yield str(error)
     checks: list[Callable[[], object]] = [
         partial(getattr, results, part)
         for part in (
