@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import stdev
 from typing import Any
 
 import yaml
 
-from sslpipe.reporting.few_runs import of_runs, score_with_interval
-from sslpipe.reporting.leaderboard import Json, Row, compared, rows_of
+from sslpipe.reporting.board import number
+from sslpipe.reporting.few_runs import of_runs
+from sslpipe.reporting.leaderboard import Row, compared, rows_of
 from sslpipe.reporting.markdown import code, table
+from sslpipe.reporting.paired import Json, score_of
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.settings import is_baseline, settings
+from sslpipe.reporting.table import BOTH
 from sslpipe.reporting.trained import as_set, changed, cost, origin
+from sslpipe.reporting.words import level, percent
 
 WEIGHTS = "model.safetensors"
 METHODS = {
@@ -253,13 +256,13 @@ def _scores(whole: Json, rows: Mapping[str, Row], made: Json) -> Iterator[str]:
     body = [
         [
             code(dataset),
-            *(score_with_interval(row, key, "score") for key in shown),
-            f"{100 * _mean(_row(whole, dataset, 'chance'), 'probe_top1'):.1f}",
+            *(number(whole, row, key).shown(BOTH) for key in shown),
+            percent(_mean(_row(whole, dataset, "chance"), "probe_top1")),
         ]
         for dataset, row in rows.items()
     ]
     yield (
-        f"Top-1 in percent of test images, with {100 * report['confidence']:g} % bootstrap intervals "
+        f"Top-1 in percent of test images, with {level(report['confidence'])} bootstrap intervals "
         "over them. k-NN and probe: frozen features. The probe's setting was chosen on validation "
         "images; test images were scored once."
     )
@@ -316,7 +319,7 @@ def _seeds(results: Results, run: str, datasets: Sequence[str]) -> Iterator[str]
         if len(values) > 1:
             yield (
                 f"On {code(dataset)} the probe of {len(values)} seeds has a standard deviation of "
-                f"{100 * stdev(values):.1f} points."
+                f"{percent(score_of(values)['std'])} points."
             )
 
 
@@ -325,14 +328,13 @@ def _against(whole: Json, dataset: str, row: Row, baseline: str, made: Json) -> 
     other = _row(whole, dataset, baseline)
     if other is None or not made["trained"]:
         return
-    found = compared(whole, dataset, row["run"], baseline)
-    if found["difference"] > 0 and found["p"] < 1 - whole["made_by"]["report"]["confidence"]:
-        return
-    mine, its = (100 * _mean(some, "probe_top1") for some in (row, other))
-    yield (
-        f"On {code(dataset)} its probe ({mine:.1f} %) is not surely better than that of "
-        f"{code(baseline)} ({its:.1f} %), which was not trained."
-    )
+    confidence = whole["made_by"]["report"]["confidence"]
+    if compared(whole, dataset, row["run"], baseline).verdict(confidence) != "better":
+        mine, its = (percent(_mean(some, "probe_top1")) for some in (row, other))
+        yield (
+            f"On {code(dataset)} its probe ({mine} %) is not surely better than that of "
+            f"{code(baseline)} ({its} %), which was not trained."
+        )
 
 
 # --- parts ------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ Cell = tuple[str, str]  # (data set, run)
 LEADERBOARD = ("leaderboard", "runs", "evaluate", "report")
 CLAIMS = (*LEADERBOARD, "claims", "corpora", "studies")
 """What of params.yaml the two are made of, beside the results."""
+SPLITS = ("train", "val", "public", "private")
 CHECKSUM = "scores_sha256"  # in a file of answers: of the scores beside it
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sslpipe.reporting.leaderboard_text import duration
 from sslpipe.reporting.settings import Flat, effective, flat
+from sslpipe.reporting.words import duration
 from sslpipe.schema import METHOD_SETTINGS, Online, Pretrain
 
 Made = Mapping[str, Any]

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from sslpipe.reporting.claims.claim import Effect, Found, Part, Table, missing
 from sslpipe.reporting.claims.evidence import NAMES, Estimate, Evidence, mean
+from sslpipe.reporting.markdown import listed
 from sslpipe.reporting.settings import Setting
 
 
@@ -24,7 +25,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """Where a claim is decided. named: its data sets, or none for all; score: knn or probe; x: the
+    """Where a claim is decided. named: its data sets, or none for all; score: a key of NAMES; x: the
     setting that the pairs differ in, and by which a study may show them; min_seeds: scored runs
     without which a setting decides nothing."""
 
@@ -129,7 +130,3 @@ class Ground:
 
     def _cell(self, pair: Pair, dataset: str, score: str) -> str:
         return self.gain([pair], [dataset], score).effect(self.evidence.confidence).bare
-
-
-def listed(names: Sequence[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from sslpipe.reporting.claims.claim import Claim, Found, Part, above, at_least, below, points
-from sslpipe.reporting.claims.comparison import Ground, Pair, listed
+from sslpipe.reporting.claims.comparison import Ground, Pair
 from sslpipe.reporting.claims.evidence import Evidence
 from sslpipe.reporting.claims.groups import METHODS, same_budget
+from sslpipe.reporting.markdown import listed
 from sslpipe.reporting.settings import Setting
 
 CROPS = ("views.local", "views.local_size", "views.local_scale")
@@ -36,7 +37,7 @@ def c6(evidence: Evidence) -> Claim:
 
 def _methods(evidence: Evidence) -> Found:
     least = evidence.results.params.claims.C6
-    ground = Ground(evidence, least.data_sets, "probe", "method", least.min_seeds)
+    ground = Ground(evidence, least.data_sets, "probe_top1", "method", least.min_seeds)
     compared: dict[str, list[Pair]] = {"simclr": [], "byol": []}
     tried = dict.fromkeys(METHODS, 0)
     for group in same_budget(evidence, ground.scored):
@@ -103,7 +104,7 @@ def c7(evidence: Evidence) -> Claim:
 
 def _backbones(evidence: Evidence) -> Found:
     least = evidence.results.params.claims.C7
-    ground = Ground(evidence, least.data_sets, "probe", "backbone", least.min_seeds)
+    ground = Ground(evidence, least.data_sets, "probe_top1", "backbone", least.min_seeds)
     of_method = [s for s in ground.scored if evidence.keys(s)["method"] == least.method]
     groups = [
         {evidence.keys(setting)["backbone"]: setting for setting in group}
@@ -144,7 +145,7 @@ def c8(evidence: Evidence) -> Claim:
 
 def _crops(evidence: Evidence) -> Found:
     least = evidence.results.params.claims.C8
-    ground = Ground(evidence, least.data_sets, "knn", "views.local", least.min_seeds)
+    ground = Ground(evidence, least.data_sets, "knn_top1", "views.local", least.min_seeds)
     pairs = [
         Pair(one, other)
         for group in evidence.equal_but_for(ground.scored, lambda key: key in CROPS)
@@ -191,7 +192,7 @@ def c9(evidence: Evidence) -> Claim:
 
 def _corpora(evidence: Evidence) -> Found:
     least = evidence.results.params.claims.C9
-    ground = Ground(evidence, least.data_sets, "probe", "corpus", least.min_seeds)
+    ground = Ground(evidence, least.data_sets, "probe_top1", "corpus", least.min_seeds)
     steps = _steps(evidence, ground.scored)
     if not steps:
         return ground.missing(
@@ -225,7 +226,7 @@ def _mainly(ground: Ground, adding: Sequence[Pair], name: str, where: Sequence[s
     elsewhere = [dataset for dataset in ground.sets if dataset not in where]
     if not there or not elsewhere:
         return Part(None, f"there are no scores on {listed(where)} and elsewhere")
-    more = ground.gain(adding, there, "probe") - ground.gain(adding, elsewhere, "probe")
+    more = ground.gain(adding, there, "probe_top1") - ground.gain(adding, elsewhere, "probe_top1")
     return above(
         more.effect(ground.evidence.confidence),
         0,

@@ -12,9 +12,9 @@ from scipy import stats
 
 from sslpipe.reporting import statistics
 from sslpipe.reporting.claims.claim import Claim, Effect, Found, Table, above, missing
-from sslpipe.reporting.claims.comparison import listed
 from sslpipe.reporting.claims.evidence import Evidence
 from sslpipe.reporting.claims.groups import METHODS, same_loss
+from sslpipe.reporting.markdown import listed
 from sslpipe.reporting.settings import Setting
 
 FIGURE = "loss"
@@ -53,7 +53,7 @@ def _discordance(evidence: Evidence) -> Found:
     ]
     if not pairs:
         return missing("no two scored settings have losses that can be compared", FIGURE)
-    over = {s: evidence.over(s, sets, "probe") for group in groups for s in group.settings}
+    over = {s: evidence.over(s, sets, "probe_top1") for group in groups for s in group.settings}
     gains = [over[lower] - over[higher] for lower, higher in pairs]
     ends = [statistics.interval(gain.draws, evidence.confidence) for gain in gains]
     clear = [i for i, (low, high) in enumerate(ends) if low > 0 or high < 0]

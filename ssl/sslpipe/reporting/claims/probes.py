@@ -34,7 +34,8 @@ def _grid(evidence: Evidence) -> Found:
     if not cells:
         return missing("no trained run is scored", FIGURE)
     gains = [
-        evidence.score(*cell, "probe") - evidence.score(*cell, "default_probe") for cell in cells
+        evidence.score(*cell, "probe_top1") - evidence.score(*cell, "probe_default_top1")
+        for cell in cells
     ]
     effect = mean(gains).effect(evidence.confidence)
     metrics = [

@@ -16,11 +16,13 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from sslpipe.reporting.leaderboard import Json
+from sslpipe.reporting import board, words
 from sslpipe.reporting.neighbours import are_of as neighbours_are_of
-from sslpipe.reporting.page import board, data, sections, summary, words
+from sslpipe.reporting.page import data, sections, summary
 from sslpipe.reporting.page.studies import study_sections
+from sslpipe.reporting.paired import Json
 from sslpipe.reporting.results import Results
+from sslpipe.reporting.winner import winner
 
 TITLE = "Self-supervised image encoders compared"
 SECTIONS = {
@@ -36,7 +38,6 @@ SECTIONS = {
     "data-sets": "Data sets",
     "provenance": "Provenance",
 }
-VERDICTS = {"better": "better than", "worse": "worse than", "tied": "not told apart from"}
 SCRIPTS = ("tools.js", "tables.js", "provenance.js", "charts.js", "sections.js")
 
 
@@ -49,7 +50,8 @@ def page(results: Results, whole: Json, claims: Mapping[str, Any] | None) -> str
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    environment.globals["breakable"] = _breakable
+    environment.globals |= {"breakable": _breakable, "words": words}
+    environment.filters["minus"] = lambda text: text.replace("-", "−")
     return environment.get_template("template.html").render(
         **content,
         style=Markup(_asset("style.css")),
@@ -61,7 +63,7 @@ def page(results: Results, whole: Json, claims: Mapping[str, Any] | None) -> str
 def page_content(results: Results, whole: Json, claims: Mapping[str, Any] | None) -> dict[str, Any]:
     """Everything in the template but its style and scripts."""
     client = data.client_data(results, whole)
-    studies = study_sections(results, whole)
+    studies = study_sections(results)
     client["studies"] = {study.name: study.data for study in studies}
     cards = sections.claim_cards(claims)
     table = board.board(whole)
@@ -73,8 +75,8 @@ def page_content(results: Results, whole: Json, claims: Mapping[str, Any] | None
         "title": TITLE,
         "sections": SECTIONS.items(),
         "compared": summary.compared_in_words(whole),
-        "winners": summary.winners(whole),
-        "verdicts": VERDICTS,
+        "winners": {name: winner(whole, name) for name in whole["datasets"]},
+        "headings": {key: its["heading"] for key, its in whole["legend"].items()},
         "missing": summary.missing(results, whole, claims),
         "board": table,
         "filters": filters,
@@ -100,11 +102,9 @@ def page_content(results: Results, whole: Json, claims: Mapping[str, Any] | None
         "data_sets": sections.dataset_table(results, whole),
         "runs": sections.run_table(whole),
         "versions": sections.version_table(whole),
-        "made_by": [(key, _value(value)) for key, value in words.flat(whole["made_by"])],
+        "made_by": [(key, _value(value)) for key, value in data.flat(whole["made_by"])],
         "version": whole["made_by"]["sslpipe"],
         "files": client["files"],
-        "counted": words.counted,
-        "names": summary.names,
         "prose": _prose,
         "data": Markup(_as_json(client)),
     }

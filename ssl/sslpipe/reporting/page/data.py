@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pandas as pd
 
 from sslpipe.layout import Layout
 from sslpipe.reporting.leaderboard import Json, Row, speeds
 from sslpipe.reporting.page.sections import class_names
-from sslpipe.reporting.page.words import flat, rounded
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.scored import Scored
 from sslpipe.reporting.settings import flat as flat_parameters
@@ -161,3 +161,17 @@ def mapped_runs(results: Results, dataset: str) -> Iterator[str]:
             yield best.name
     if untrained := scored.untrained(dataset, scored.best(dataset, scored.trained)):
         yield untrained.name
+
+
+def rounded(values: Iterable[float | None], digits: int = 5) -> list[float | None]:
+    """To so many significant digits; what is not a number becomes None."""
+    return [None if v is None or v != v else float(f"{v:.{digits}g}") for v in values]
+
+
+def flat(value: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """The leaves of nested dictionaries, with keys like `probe.epochs`; a list is a leaf."""
+    for key, inner in value.items():
+        if isinstance(inner, dict):
+            yield from flat(inner, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", inner

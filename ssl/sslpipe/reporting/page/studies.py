@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sslpipe.reporting.leaderboard import Json
-from sslpipe.reporting.page.board import TIED, alpha
-from sslpipe.reporting.page.summary import names
-from sslpipe.reporting.page.table import Cell, Column, Group, Row, Table
-from sslpipe.reporting.page.words import DASH, p_value, points, span
+from sslpipe.reporting.paired import Json
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.studies import studies
-
-SCORES = ("knn_top1", "probe_top1")
+from sslpipe.reporting.studies_text import scores
+from sslpipe.reporting.table import Table
+from sslpipe.reporting.words import names
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +25,7 @@ class StudySection:
     data: Json
 
 
-def study_sections(results: Results, whole: Json) -> list[StudySection]:
+def study_sections(results: Results) -> list[StudySection]:
     """Those of params.yaml, in its order."""
     return [
         StudySection(
@@ -36,7 +33,7 @@ def study_sections(results: Results, whole: Json) -> list[StudySection]:
             study["title"],
             f"Top-1 by {study['x_label']}, percent, with intervals over test images",
             list(_notes(study)),
-            _table(study, whole),
+            scores(study, results.params.report.confidence),
             study,
         )
         for name, study in studies(results).items()
@@ -55,55 +52,3 @@ def _notes(study: Json) -> Iterator[str]:
     cells = [f"{cell['run']} on {cell['dataset']}" for cell in study["unscored"]]
     if cells:
         yield f"Not scored: {names(cells)}."
-
-
-def _table(study: Json, whole: Json) -> Table:
-    headings = {key: whole["legend"][key]["heading"] for key in SCORES}
-    columns = [
-        Column("run", "run", numeric=False, source="run"),
-        *([Column("line", " and ".join(study["by"]), numeric=False)] if study["by"] else []),
-        Column("x", study["x_label"], numeric=study["scale"] != "category"),
-    ]
-    for key in SCORES:
-        columns += [
-            Column(key, headings[key], source="study"),
-            Column(f"{key}_difference", "difference", "points from the first", source="study"),
-        ]
-    groups = []
-    for dataset in study["datasets"]:
-        rows = [
-            Row(
-                list(_cells(study, row, row["scores"][dataset], alpha(whole))),
-                run=row["run"],
-                attributes={"study": study["name"]},
-            )
-            for row in study["rows"]
-            if dataset in row["scores"]
-        ]
-        groups.append(Group(rows, dataset, "", dataset))
-    caption = f"{study['title']}: top-1 in percent; differences in points from the first run."
-    return Table(f"study-{study['name']}", caption, columns, groups)
-
-
-def _cells(study: Json, row: Json, scores: Json, least_p: float) -> Iterator[Cell]:
-    yield Cell(row["run"])
-    if study["by"]:
-        yield Cell(row["line"])
-    yield Cell(row["x_label"], None if study["scale"] == "category" else row["place"])
-    for key in SCORES:
-        score = scores[key]
-        text = f"{100 * score['mean']:.1f}"
-        if score["std"] is not None:
-            text += f" ± {100 * score['std']:.1f}"
-        yield Cell(text, score["mean"], note=span(score["low"], score["high"]))
-        if score["difference"] is None:
-            yield Cell(DASH)
-            continue
-        ends = (score["difference"], score["difference_low"], score["difference_high"])
-        difference, interval = points(*ends)
-        yield Cell(
-            difference,
-            score["difference"],
-            note=f"{interval}; {p_value(score['p'])}",
-            badge=TIED if score["p"] >= least_p else "",
-        )

@@ -2,62 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sslpipe.reporting.leaderboard import Json, Row, compared, rows_of
-from sslpipe.reporting.page.board import alpha
-from sslpipe.reporting.page.words import counted, p_value, points, span
+from sslpipe.reporting.paired import Json
 from sslpipe.reporting.results import Results
-
-MOST_NAMES = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A score with where it comes from."""
-
-    dataset: str
-    run: str
-    key: str
-    heading: str
-    text: str
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class Against:
-    """The best setting of a data set beside another one, by the probe on all test images.
-
-    verdict: better, worse or tied.
-    """
-
-    verdict: str
-    what: str
-    other: str
-    difference: str
-    interval: str
-    p: str
-
-
-@dataclass(frozen=True, slots=True)
-class Winner:
-    """tied: the other trained settings that a test does not tell apart from the best."""
-
-    dataset: str
-    best: str
-    trained: int
-    numbers: Sequence[Number]
-    against: Sequence[Against]
-    tied: Sequence[str]
-    absent: Sequence[str]
-    """Baselines that there is no score of."""
-
-
-def winners(whole: Json) -> list[Winner]:
-    """Of each data set that has been scored; best is '' where no trained run was."""
-    return [_winner(whole, dataset) for dataset in whole["datasets"]]
+from sslpipe.reporting.words import counted, names
 
 
 def compared_in_words(whole: Json) -> str:
@@ -86,64 +36,6 @@ def compared_in_words(whole: Json) -> str:
 def missing(results: Results, whole: Json, claims: Mapping[str, Any] | None) -> list[str]:
     """A sentence for each thing that the page would show and cannot."""
     return list(_missing(results, whole, claims))
-
-
-def _winner(whole: Json, dataset: str) -> Winner:
-    rows = [row for row in rows_of(whole, dataset) if row["kind"] != "chance"]
-    trained = [row for row in rows if row["kind"] == "trained"]
-    rivals, absent = _rivals(rows, trained)
-    if not trained:
-        return Winner(dataset, "", 0, [], [], [], absent)
-    best = trained[0]
-    return Winner(
-        dataset,
-        best["run"],
-        len(trained),
-        [_number(whole, best, key) for key in ("public_top1", "private_top1", "knn_top1")],
-        [_against(whole, dataset, best, what, other) for what, other in rivals],
-        [
-            row["run"]
-            for row in trained[1:]
-            if compared(whole, dataset, best["run"], row["run"])["p"] >= alpha(whole)
-        ],
-        absent,
-    )
-
-
-def _rivals(rows: Sequence[Row], trained: Sequence[Row]) -> tuple[list[tuple[str, Row]], list[str]]:
-    rivals = [("the next", trained[1])] if len(trained) > 1 else []
-    absent = []
-    for what, pixels in (("the untrained encoder", False), ("raw pixels", True)):
-        found = [
-            row
-            for row in rows
-            if row["kind"] == "baseline" and (row["backbone"] == "pixels") == pixels
-        ]
-        if found:
-            rivals.append((what, max(found, key=lambda row: row["scores"]["public_top1"]["mean"])))
-        else:
-            absent.append(what)
-    return rivals, absent
-
-
-def _number(whole: Json, row: Row, key: str) -> Number:
-    score = row["scores"][key]
-    return Number(
-        row["dataset"],
-        row["run"],
-        key,
-        whole["legend"][key]["heading"],
-        f"{100 * score['mean']:.1f}",
-        span(score["low"], score["high"]),
-    )
-
-
-def _against(whole: Json, dataset: str, best: Row, what: str, other: Row) -> Against:
-    found = compared(whole, dataset, best["run"], other["run"])
-    told_apart = "better" if found["difference"] > 0 else "worse"
-    verdict = "tied" if found["p"] >= alpha(whole) else told_apart
-    difference, interval = points(found["difference"], found["low"], found["high"])
-    return Against(verdict, what, other["run"], difference, interval, p_value(found["p"]))
 
 
 def _missing(results: Results, whole: Json, claims: Mapping[str, Any] | None) -> Iterator[str]:
@@ -181,10 +73,3 @@ def _missing(results: Results, whole: Json, claims: Mapping[str, Any] | None) ->
         yield "No setting was repeated with another seed, so nothing is known of the luck of a draw."
     if claims is None:
         yield "The claims have not been decided."
-
-
-def names(runs: Sequence[str]) -> str:
-    """The first few of them, and how many more there are."""
-    more = len(runs) - MOST_NAMES
-    shown = ", ".join(runs[:MOST_NAMES])
-    return shown if more <= 0 else f"{shown} and {more} more"
