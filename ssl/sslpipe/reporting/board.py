@@ -13,13 +13,13 @@ from sslpipe.reporting.table import Cell, Column, Group, Table
 from sslpipe.reporting.words import (
     DASH,
     counted,
-    duration,
     level,
     p_value,
     percent,
     points,
     points_span,
     span,
+    spent,
     spread,
 )
 
@@ -55,8 +55,7 @@ def number(whole: Json, row: Row, key: str) -> Cell:
     """A number of a row: percent, mean ± std over seeds, with its interval as the note."""
     kind, score = whole["legend"][key]["kind"], row["scores"].get(key)
     if kind == "speed":
-        value = row[key]
-        return Cell(DASH) if value is None else Cell(_speed(key, value), value)
+        return Cell(spent(key, row[key]), row[key])
     if score is None:
         return Cell(DASH)
     mean, std = score["mean"], score["std"]
@@ -184,9 +183,3 @@ def _best(rows: Sequence[Row], key: str, whole: Json) -> float | None:
         return None
     trained = [row["scores"] for row in rows if row["kind"] == "trained"]
     return max((scores[key]["mean"] for scores in trained if key in scores), default=None)
-
-
-def _speed(key: str, value: float) -> str:
-    if key == "train_seconds":
-        return duration(value)
-    return f"{value:,.2f}" if key == "device_hours" else f"{value:,.0f}"

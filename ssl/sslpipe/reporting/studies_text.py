@@ -11,7 +11,7 @@ from sslpipe.reporting.markdown import listed, table
 from sslpipe.reporting.paired import Json
 from sslpipe.reporting.studies import compared
 from sslpipe.reporting.table import BOTH, TEXT, Cell, Column, Group, Table, pipes
-from sslpipe.reporting.words import DASH, duration, level
+from sslpipe.reporting.words import DASH, level, spent
 from sslpipe.schema.report import Report
 
 HEADINGS = {"knn_top1": "k-NN top-1", "probe_top1": "probe top-1"}
@@ -62,8 +62,7 @@ def as_markdown(study: Json, report: Report) -> str:
         parts.append(f"Runs side by side by {settings}.{_shared(study)}")
     else:
         parts.append(f"No run of this study, by {settings}, has finished, so there is no table.")
-    parts += _warnings(study)
-    parts += _missing(study)
+    parts += notes(study)
     found = scores(study, report.confidence)
     shown = dict.fromkeys([*study["by"], *study["x"], "run"], TEXT)
     for key in HEADINGS:
@@ -82,16 +81,14 @@ def _shared(study: Json) -> str:
     return " Those that differ in nothing but their seed share a row." if several else ""
 
 
-def _warnings(study: Json) -> Iterator[str]:
+def notes(study: Json) -> Iterator[str]:
+    """What else differs, and what is missing."""
     for line, keys in study["differing"].items():
         where = f" of {line}" if line else ""
         yield (
             f"**Not the only difference:** the rows{where} differ in {listed(keys)} too, so not all of "
             f"a difference comes from {listed(study['x'])}."
         )
-
-
-def _missing(study: Json) -> Iterator[str]:
     if study["unfinished"]:
         yield f"Left out, as they have not been trained: {listed(study['unfinished'])}."
     cells = [f"`{cell['run']}` on {cell['dataset']}" for cell in study["unscored"]]
@@ -100,18 +97,23 @@ def _missing(study: Json) -> Iterator[str]:
 
 
 def _training(study: Json) -> str:
-    headings = [*study["by"], *study["x"], "run", "seeds", "images/s", "training", "device-hours"]
+    took = {"images_per_s": "images/s", "train_seconds": "training", "device_hours": "device-hours"}
     body = [
         [
-            *_setting(study, row),
+            *row["apart"].values(),
+            *row["x_labels"],
+            f"`{row['run']}`",
             ", ".join(map(str, row["seeds"])),
-            DASH if row["images_per_s"] is None else f"{row['images_per_s']:,.0f}",
-            DASH if row["train_seconds"] is None else duration(row["train_seconds"]),
-            DASH if row["device_hours"] is None else _hours(row["device_hours"]),
+            *(spent(key, row[key]) for key in took),
         ]
         for row in study["rows"]
     ]
-    return table(headings, body, "l" * len(study["by"]) + _sides(study) + "lrrrr")
+    sides = ("l" if study["scale"] == "category" else "r") * len(study["x"])
+    return table(
+        [*study["by"], *study["x"], "run", "seeds", *took.values()],
+        body,
+        "l" * len(study["by"]) + sides + "lrrrr",
+    )
 
 
 def _reading(study: Json, report: Report) -> str:
@@ -129,16 +131,3 @@ def _reading(study: Json, report: Report) -> str:
             "by Holm's method over the comparisons of a column."
         )
     return text
-
-
-def _setting(study: Json, row: Row) -> list[str]:
-    """The cells that say which setting a row is of."""
-    return [*row["apart"].values(), *row["x_labels"], f"`{row['run']}`"]
-
-
-def _sides(study: Json) -> str:
-    return ("l" if study["scale"] == "category" else "r") * len(study["x"])
-
-
-def _hours(value: float) -> str:
-    return f"{value:,.1f}" if value >= 1 else f"{value:.2g}"

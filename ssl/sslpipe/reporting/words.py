@@ -63,6 +63,17 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def spent(key: str, value: float | None) -> str:
+    """What a training took, by its key in the leaderboard."""
+    if value is None:
+        return DASH
+    if key == "train_seconds":
+        return duration(value)
+    if key == "device_hours" and value < 1:
+        return f"{value:.2g}"
+    return f"{value:,.1f}" if key == "device_hours" else f"{value:,.0f}"
+
+
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """`1 run`, `2,000 runs`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

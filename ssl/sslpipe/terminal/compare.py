@@ -20,13 +20,13 @@ from sslpipe.reporting.trained import IDENTITY, in_short, value_in_words
 from sslpipe.reporting.words import (
     DASH,
     VERDICTS,
-    duration,
     how_sure,
     level,
     p_value,
     percent,
     points,
     points_span,
+    spent,
 )
 from sslpipe.terminal.console import (
     FAINT,
@@ -184,27 +184,17 @@ def _print_cost(console: Console, results: Results, a: Setting, b: Setting) -> N
     made = [[results.pretrain[run] for run in side.runs] for side in (a, b)]
     if all(is_baseline(some[0]) for some in made):
         return
-    costs = [speeds(some) for some in made]
-
-    def shown(key: str, words: str = "{:,.0f}") -> list[str]:
-        return [DASH if some[key] is None else words.format(some[key]) for some in costs]
-
-    seconds = [some["train_seconds"] for some in costs]
-    devices = [
+    costs, headings = [speeds(some) for some in made], legend(results.params)
+    pairs = {
+        headings[key]["heading"]: [spent(key, some[key]) for some in costs]
+        for key in ("train_seconds", "device_hours", "images_seen", "images_per_s")
+    }
+    pairs["device"] = [
         ", ".join(dict.fromkeys(one["device"] for one in some)) if some[0]["trained"] else DASH
         for some in made
     ]
     print_title(console, "Cost", "mean over seeds" if len(a.runs) + len(b.runs) > 2 else "")
-    _print_pairwise(
-        console,
-        {
-            "training": [DASH if some is None else duration(some) for some in seconds],
-            "device-hours": shown("device_hours", "{:,.2f}"),
-            "images seen": shown("images_seen"),
-            "images/s": shown("images_per_s"),
-            "device": devices,
-        },
-    )
+    _print_pairwise(console, pairs)
 
 
 def _print_pairwise(console: Console, pairs: dict[str, list[str]]) -> None:

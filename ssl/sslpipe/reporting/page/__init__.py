@@ -19,9 +19,10 @@ from markupsafe import Markup, escape
 from sslpipe.reporting import board, words
 from sslpipe.reporting.neighbours import are_of as neighbours_are_of
 from sslpipe.reporting.page import data, sections, summary
-from sslpipe.reporting.page.studies import study_sections
 from sslpipe.reporting.paired import Json
 from sslpipe.reporting.results import Results
+from sslpipe.reporting.studies import studies
+from sslpipe.reporting.studies_text import notes, scores
 from sslpipe.reporting.winner import winner
 
 TITLE = "Self-supervised image encoders compared"
@@ -62,9 +63,8 @@ def page(results: Results, whole: Json, claims: Mapping[str, Any] | None) -> str
 
 def page_content(results: Results, whole: Json, claims: Mapping[str, Any] | None) -> dict[str, Any]:
     """Everything in the template but its style and scripts."""
-    client = data.client_data(results, whole)
-    studies = study_sections(results)
-    client["studies"] = {study.name: study.data for study in studies}
+    client, report = data.client_data(results, whole), results.params.report
+    client["studies"] = studies(results)
     cards = sections.claim_cards(claims)
     table = board.board(whole)
     filters = {"dataset": "data set", **{key: key for key in board.FILTERS}}
@@ -98,7 +98,10 @@ def page_content(results: Results, whole: Json, claims: Mapping[str, Any] | None
         ],
         "claims": cards,
         "claims_count": _claims_count(cards),
-        "studies": studies,
+        "studies": [
+            {**study, "notes": list(notes(study)), "table": scores(study, report.confidence)}
+            for study in client["studies"].values()
+        ],
         "data_sets": sections.dataset_table(results, whole),
         "runs": sections.run_table(whole),
         "versions": sections.version_table(whole),
@@ -126,8 +129,9 @@ def _breakable(text: str) -> Markup:
 
 
 def _prose(text: str) -> Markup:
-    """What stands between backticks as code."""
-    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
+    """What stands between backticks as code, between two stars as strong."""
+    html = re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text)))
+    return Markup(re.sub(r"\*\*(.*?)\*\*", r"<strong>\1</strong>", html))
 
 
 def _place(whole: Json, key: str) -> int:

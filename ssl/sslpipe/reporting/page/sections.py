@@ -16,7 +16,7 @@ from sslpipe.reporting.results import SPLITS, Results
 from sslpipe.reporting.scored import Scored
 from sslpipe.reporting.settings import is_baseline
 from sslpipe.reporting.table import Cell, Column, Group, Row, Table
-from sslpipe.reporting.words import DASH, counted, duration, percent
+from sslpipe.reporting.words import DASH, counted, percent, spent
 from sslpipe.reporting.words import names as some
 
 
@@ -192,14 +192,12 @@ def run_table(whole: Json) -> Table:
     ]
     rows = []
     for run, made in whole["pretrain"].items():
-        seconds, speed = made["train_seconds"], made["images_per_s"]
         cells = [
             Cell(run),
             *(Cell(str(made[key] or DASH)) for key in ("method", "backbone", "corpus")),
             _whole(made["parameters"]["pretrain"]["seed"]),
             _whole(made["epochs"] or None),
-            Cell(DASH if seconds is None else duration(seconds), seconds),
-            Cell(DASH if speed is None else f"{speed:,.0f}", speed),
+            *(Cell(spent(key, made[key]), made[key]) for key in ("train_seconds", "images_per_s")),
             _scaled(made.get("mfu"), 100, 1),
             _scaled(made.get("peak_memory_bytes"), 1e-9, 2),
             _scaled(made.get("energy_joules"), 1e-3, 1),
