@@ -13,11 +13,11 @@ from sslpipe.reporting.table import Cell, Column, Group, Table
 from sslpipe.reporting.words import (
     DASH,
     counted,
-    level,
     p_value,
     percent,
     points,
     points_span,
+    share,
     span,
     spent,
     spread,
@@ -44,7 +44,7 @@ def board(whole: Json) -> Table:
     columns = _columns(whole)
     caption = (
         "Scores in percent of test images, and their "
-        f"{level(whole['made_by']['report']['confidence'])} intervals over images; ± is the "
+        f"{share(whole['made_by']['report']['confidence'])} intervals over images; ± is the "
         "standard deviation over seeds. Bold: the best trained setting of a column."
     )
     groups = [_group(whole, dataset, columns) for dataset in whole["datasets"]]

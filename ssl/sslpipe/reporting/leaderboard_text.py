@@ -12,7 +12,7 @@ from sslpipe.reporting.markdown import listed, table
 from sslpipe.reporting.paired import Json
 from sslpipe.reporting.table import BOTH, NOTE, TEXT, Group, Table, pipes
 from sslpipe.reporting.winner import winner
-from sslpipe.reporting.words import DASH, VERDICTS, how_sure, level, percent, points
+from sslpipe.reporting.words import DASH, VERDICTS, how_sure, percent, points, share
 
 
 def as_csv(whole: Json) -> str:
@@ -84,7 +84,7 @@ def _section(whole: Json, scores: Table, group: Group) -> Iterable[str]:
     yield pipes(scores, group.rows, dict.fromkeys(main, TEXT))
     yield "### How sure"
     yield (
-        f"{level(whole['made_by']['report']['confidence'])} intervals in percent, by a bootstrap over "
+        f"{share(whole['made_by']['report']['confidence'])} intervals in percent, by a bootstrap over "
         "the test images; last, the probe's "
         f"distance from `{group.rival}` in points on the same images, with the p value of a paired "
         "test, adjusted for comparing every two encoders. The first row is first by the public half of "

@@ -22,7 +22,7 @@ from sslpipe.reporting.results import Results
 from sslpipe.reporting.settings import is_baseline, settings
 from sslpipe.reporting.table import BOTH
 from sslpipe.reporting.trained import as_set, changed, cost, origin
-from sslpipe.reporting.words import level, percent
+from sslpipe.reporting.words import percent, share
 
 WEIGHTS = "model.safetensors"
 METHODS = {
@@ -85,7 +85,7 @@ def model_card(
         corpus=corpus,
         members=_members(results, members),
         seen=[name for name in results.datasets if name in members],
-        confidence=level(results.params.report.confidence),
+        confidence=share(results.params.report.confidence),
         scores=_scores(whole, rows) if rows else "",
         ignored=_ignored(made["parameters"]["pretrain"]["views"]),
         limits=list(_limits(results, run, whole, rows, baselines)),

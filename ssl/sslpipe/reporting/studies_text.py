@@ -11,7 +11,7 @@ from sslpipe.reporting.markdown import listed, table
 from sslpipe.reporting.paired import Json
 from sslpipe.reporting.studies import compared
 from sslpipe.reporting.table import BOTH, TEXT, Cell, Column, Group, Table, pipes
-from sslpipe.reporting.words import DASH, level, spent
+from sslpipe.reporting.words import DASH, share, spent
 from sslpipe.schema.report import Report
 
 HEADINGS = {"knn_top1": "k-NN top-1", "probe_top1": "probe top-1"}
@@ -119,7 +119,7 @@ def _training(study: Json) -> str:
 def _reading(study: Json, report: Report) -> str:
     bases = [row["run"] for row in study["rows"] if row["compared_with"] is None]
     text = (
-        f"Percent of all test images; in brackets {level(report.confidence)} intervals, by "
+        f"Percent of all test images; in brackets {share(report.confidence)} intervals, by "
         f"{report.resamples:,} bootstrap samples of these images, and ± the standard deviation over "
         "seeds, of which the intervals say nothing."
     )

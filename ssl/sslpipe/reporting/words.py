@@ -51,9 +51,9 @@ def how_sure(found: Comparison) -> str:
     return f"{points_span(found)}, p {p if p.startswith('<') else f'= {p}'}"
 
 
-def level(confidence: float) -> str:
+def share(fraction: float) -> str:
     """`95 %`."""
-    return f"{100 * confidence:g} %"
+    return f"{100 * fraction:g} %"
 
 
 def duration(seconds: float) -> str:

@@ -21,11 +21,11 @@ from sslpipe.reporting.words import (
     DASH,
     VERDICTS,
     how_sure,
-    level,
     p_value,
     percent,
     points,
     points_span,
+    share,
     spent,
 )
 from sslpipe.terminal.console import (
@@ -219,7 +219,7 @@ def _print_differences(
             Column("A", [percent(some.one) for some in scores], right=True, dropped=2),
             Column("B", [percent(some.other) for some in scores], right=True, dropped=3),
             Column("A − B", shown, right=True),
-            Column(f"{level(confidence)} interval", intervals, right=True, dropped=1),
+            Column(f"{share(confidence)} interval", intervals, right=True, dropped=1),
             Column("p", [p_value(f.p) for f in found], right=True),
         ],
     )

@@ -20,7 +20,7 @@ from sslpipe.reporting.results import Results
 from sslpipe.reporting.settings import Setting, settings
 from sslpipe.reporting.table import BOTH
 from sslpipe.reporting.trained import as_set, changed, cost, in_short, origin
-from sslpipe.reporting.words import level
+from sslpipe.reporting.words import share
 from sslpipe.terminal.console import (
     WARNING,
     Cell,
@@ -101,7 +101,7 @@ def _print_scores(console: Console, params: Params, whole: Json) -> None:
     rows = {dataset: rows_of(whole, dataset)[0] for dataset in whole["datasets"]}
     if not rows:
         return
-    intervals = f"{level(params.report.confidence)} intervals"
+    intervals = f"{share(params.report.confidence)} intervals"
     print_title(console, "Scores", f"in percent of test images, with {intervals}")
     labels, columns = _by_dataset(whole, rows, "score")
     labels.cells.append("best probe")

@@ -8,7 +8,7 @@ from typing import Any
 
 from sslpipe.reporting.claims.claim import Effect
 from sslpipe.reporting.markdown import listed, table
-from sslpipe.reporting.words import DASH, level
+from sslpipe.reporting.words import DASH, share
 
 
 def as_markdown(whole: Mapping[str, Any]) -> str:
@@ -23,7 +23,7 @@ def _paragraphs(whole: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"{count['holds']} hold, {count['does not hold']} do not hold, for "
         f"{count['not enough data']} there is not enough data. A number is above, below or between "
-        f"others if its whole {level(report['confidence'])} interval is; one whose interval lies on "
+        f"others if its whole {share(report['confidence'])} interval is; one whose interval lies on "
         "both sides of its threshold, or that has none, decides nothing. A claim holds if all its "
         "parts are so, and does not if one is shown not to be. [How each rule works](../docs/claims.md)."
     )
