@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sslpipe.evaluation.features import UNUSED, evenly
+from sslpipe.evaluation.features import UNUSED, effective_rank, evenly
 from sslpipe.evaluation.few_labels import labelled_part
 from sslpipe.evaluation.knn import nearest, vote
 from sslpipe.evaluation.probe import Probes, fit_probes, standardise
@@ -28,7 +28,6 @@ from sslpipe.evaluation.structure import (
     STRIP_LENGTH,
     STRIPS,
     alignment,
-    effective_rank,
     feature_map,
     placed,
     strip,
