@@ -454,10 +454,10 @@ def test_an_unfinished_and_an_unscored_run_are_named(tmp_path):
     html = layout.page().read_text()
     said = message_of(html)
     assert "Not trained: byol." in said
-    assert "Not scored on sun: simclr." in said
-    assert "No training history of moco." in said
-    assert "No map and probe grid of moco on zoo." in said
-    assert "No description of the data set sun." in said
+    assert "Not scored: simclr on sun." in said
+    assert "No history of: moco." in said
+    assert "No map and probe grid of: moco on zoo." in said
+    assert "Not described: sun." in said
     study = html.split('data-study="method"')[0].rsplit("<article", 1)[1]
     study = re.sub(r"<[^>]+>", "", study)
     assert "not been trained: byol." in study and "not evaluated: simclr on sun." in study
@@ -468,7 +468,7 @@ def test_without_any_run(tmp_path):
         "runs": ["moco"], "x": "lr"}}})  # fmt: skip
     assert html.count("No run has been scored.") == 5
     assert "No run has been trained yet" in html
-    assert "No run has been scored on zoo." in message_of(html)
+    assert "Not trained: simclr, moco, " in message_of(html)
     assert html.count("None of its runs has been scored.") == 3
 
 

@@ -40,15 +40,20 @@ def _tell(**news: Any) -> None:
 class Bar:
     """Work under way: a bar on a terminal, a line every ten seconds in a log."""
 
-    def __init__(
-        self, what: str, unit: str, total: int | None, done: int = 0, **looks: Any
-    ) -> None:
-        """done: so many of them were before. looks: tqdm's."""
+    def __init__(self, what: str, unit: str, total: int | None, done: int = 0) -> None:
+        """done: so many of them were before."""
         self.what, self.unit, self.total, self.done = what, unit, total, done
         self.first, self.start = done, time.monotonic()
         self.said = self.start
-        looks = {"unit": f" {unit}", "total": total, "initial": done, "leave": False} | looks
-        self.bar = tqdm(desc=what, disable=quiet() or not sys.stderr.isatty(), **looks)
+        self.bar = tqdm(
+            desc=what,
+            total=total,
+            initial=done,
+            unit=f" {unit}",
+            unit_scale=unit == "bytes",
+            leave=False,
+            disable=quiet() or not sys.stderr.isatty(),
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -91,7 +96,7 @@ class ByteBar(Bar):
     """Bytes of a file."""
 
     def __init__(self, name: str, total: int | None, done: int = 0) -> None:
-        super().__init__(name, "bytes", total, done, unit="B", unit_scale=True)
+        super().__init__(name, "bytes", total, done)
 
     def say(self, rate: float | None) -> None:
         of = f" of {self.total / 1e6:.0f}" if self.total is not None else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,7 @@ def flat(made: Mapping[str, Any]) -> Flat:
     """
     parameters = dict(made["parameters"])
     nested = {**parameters.pop("settings"), **parameters.pop("pretrain"), **parameters}
-    return dict(_leaves(nested, ""))
+    return dict(leaves(nested))
 
 
 def effective(made: Mapping[str, Any]) -> Flat:
@@ -81,9 +81,10 @@ def is_baseline(made: Mapping[str, Any]) -> bool:
     return made["method"] == "random" or made["backbone"] == "pixels"
 
 
-def _leaves(value: Mapping[str, Any], prefix: str) -> Any:
+def leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Of nested dictionaries, with keys like `probe.epochs`; a list is a leaf."""
     for key, inner in value.items():
         if isinstance(inner, Mapping):
-            yield from _leaves(inner, f"{prefix}{key}.")
+            yield from leaves(inner, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", inner

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from sslpipe.reporting.paired import Comparison
 
 DASH = "–"
-MOST_NAMES = 6
+MOST_NAMES = 8  # in a sentence
 
 # What a setting is, beside another; see `Comparison.verdict`.
 VERDICTS = {

@@ -21,6 +21,7 @@ from sslpipe.reporting.neighbours import are_of as neighbours_are_of
 from sslpipe.reporting.page import data, sections, summary
 from sslpipe.reporting.paired import Json
 from sslpipe.reporting.results import Results
+from sslpipe.reporting.settings import leaves
 from sslpipe.reporting.studies import studies
 from sslpipe.reporting.studies_text import notes, scores
 from sslpipe.reporting.winner import winner
@@ -77,7 +78,7 @@ def page_content(results: Results, whole: Json, claims: Mapping[str, Any] | None
         "compared": summary.compared_in_words(whole),
         "winners": {name: winner(whole, name) for name in whole["datasets"]},
         "headings": {key: its["heading"] for key, its in whole["legend"].items()},
-        "missing": summary.missing(results, whole, claims),
+        "missing": list(summary.missing(results, whole, claims)),
         "board": table,
         "filters": filters,
         "filter_values": {key: sorted({row[key] for row in trained}) for key in board.FILTERS}
@@ -105,7 +106,7 @@ def page_content(results: Results, whole: Json, claims: Mapping[str, Any] | None
         "data_sets": sections.dataset_table(results, whole),
         "runs": sections.run_table(whole),
         "versions": sections.version_table(whole),
-        "made_by": [(key, _value(value)) for key, value in data.flat(whole["made_by"])],
+        "made_by": [(key, _value(value)) for key, value in leaves(whole["made_by"])],
         "version": whole["made_by"]["sslpipe"],
         "files": client["files"],
         "prose": _prose,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import pandas as pd
 
@@ -12,7 +11,7 @@ from sslpipe.reporting.leaderboard import Json, Row, speeds
 from sslpipe.reporting.page.sections import class_names
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.scored import Scored
-from sslpipe.reporting.settings import flat as flat_parameters
+from sslpipe.reporting.settings import flat, leaves
 
 WHAT = ("dataset", "run", "runs", "seeds", "kind", "method", "backbone", "corpus", "epochs")
 COST = ("images_per_s", "train_seconds", "device_hours", "images_seen")
@@ -22,7 +21,7 @@ def client_data(results: Results, whole: Json) -> Json:
     """All of it. Scores are fractions at full precision; curves have five digits, maps two decimals."""
     return {
         "confidence": whole["made_by"]["report"]["confidence"],
-        "evaluate": dict(flat(whole["made_by"]["evaluate"])),
+        "evaluate": dict(leaves(whole["made_by"]["evaluate"])),
         "report": whole["made_by"]["report"],
         "legend": whole["legend"],
         "files": files(results.layout),
@@ -92,7 +91,7 @@ def _pairs(table: Json) -> Json:
 
 def _runs(whole: Json) -> Json:
     """The training report of each run; parameters that all runs share stand once, in `shared`."""
-    parameters = {run: flat_parameters(made) for run, made in whole["pretrain"].items()}
+    parameters = {run: flat(made) for run, made in whole["pretrain"].items()}
     for keys in parameters.values():
         del keys["name"]
     first = next(iter(parameters.values()), {})
@@ -106,7 +105,7 @@ def _runs(whole: Json) -> Json:
         report = {key: value for key, value in made.items() if key not in ("run", "parameters")}
         own = {key: value for key, value in parameters[run].items() if key not in shared}
         cost = {key: value for key, value in speeds([made]).items() if key not in made}
-        runs[run] = {"report": {**dict(flat(report)), **cost}, "parameters": own}
+        runs[run] = {"report": {**dict(leaves(report)), **cost}, "parameters": own}
     return {"shared": shared, "runs": runs}
 
 
@@ -166,12 +165,3 @@ def mapped_runs(results: Results, dataset: str) -> Iterator[str]:
 def rounded(values: Iterable[float | None], digits: int = 5) -> list[float | None]:
     """To so many significant digits; what is not a number becomes None."""
     return [None if v is None or v != v else float(f"{v:.{digits}g}") for v in values]
-
-
-def flat(value: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """The leaves of nested dictionaries, with keys like `probe.epochs`; a list is a leaf."""
-    for key, inner in value.items():
-        if isinstance(inner, dict):
-            yield from flat(inner, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", inner
