@@ -80,9 +80,8 @@ def _print_dataset(console: Console, whole: Json, scores: Table, group: Group) -
     counts = ", ".join(f"{sizes[f'{split}_images']:,} {split}" for split in SPLITS)
     print_title(console, group.dataset, f"{sizes['classes']:,} classes; images: {counts}")
     rows = rows_of(whole, group.dataset)
-    tuned = [TUNED] if any(TUNED in row["scores"] for row in rows) else []
     seeds = ["seeds"] if any(len(row["runs"]) > 1 for row in rows) else []
-    keys = ["run", *seeds, *FILTERS, *whole["main"], *tuned, DISTANCE, P, *SPEEDS]
+    keys = ["run", *seeds, *FILTERS, *whole["main"], TUNED, DISTANCE, P, *SPEEDS]
     print_table(
         console, columns_of(scores, group.rows, dict.fromkeys(keys, TEXT), dropped=IMPORTANCE)
     )
