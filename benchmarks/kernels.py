@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import nn
 
-from sslpipe import schema
 from sslpipe.networks.backbones import build_backbone
 from sslpipe.networks.momentum import ema_update, momentum_copy
 from sslpipe.optim.optimizers import build_optimizer
+from sslpipe.schema.methods.base import Optimizer
 
 from .peers import installed
 from .table import Row, compared
@@ -63,7 +63,7 @@ def one_by_one(target: nn.Module, online: nn.Module) -> None:
 
 def optimiser(name: str, network: nn.Module, device: torch.device) -> list[Row]:
     """Ours, and torch's other two implementations on the same groups of parameters."""
-    ours = build_optimizer(network, schema.Optimizer(optimizer=name))
+    ours = build_optimizer(network, Optimizer(optimizer=name))
     groups = [
         {key: group[key] for key in ("params", "weight_decay")} for group in ours.param_groups
     ]

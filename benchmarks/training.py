@@ -17,13 +17,17 @@ from pathlib import Path
 
 import torch
 
-from sslpipe import schema
 from sslpipe.methods.method import Step
 from sslpipe.optim.optimizers import build_optimizer
 from sslpipe.running.checkpoint import RunState
 from sslpipe.running.cost import peak_flops
-from sslpipe.schema import ResolvedRun
+from sslpipe.schema.methods.base import Projector
+from sslpipe.schema.methods.byol import BYOL
+from sslpipe.schema.methods.moco import MoCo
+from sslpipe.schema.methods.simclr import SimCLR
+from sslpipe.schema.training import Online, Pretrain, ResolvedRun, Views
 from sslpipe.training import loop
+from sslpipe.training.batches import Part
 from sslpipe.training.compilation import compile_networks, compiles
 from sslpipe.training.precision import arithmetic, autocast_dtype, has_bf16
 from sslpipe.training.step import OptimizerStep
@@ -84,16 +88,16 @@ def beside_lightly(device: torch.device, threads: int, peak: float) -> Iterator[
 
 def make_run(method: str, backbone: str, side: int, *, batch: int, epochs: int) -> ResolvedRun:
     """Heads as in lightly's examples, SGD; no blur up to 32 pixels, as there."""
-    head = schema.Projector(hidden=HIDDEN[method], output=OUTPUT[method])
+    head = Projector(hidden=HIDDEN[method], output=OUTPUT[method])
     common = {"projector": head, "optimizer": "sgd", "lr": LR, "lr_scaling": "none"}
     settings = {
-        "simclr": lambda: schema.SimCLR(**common),
-        "moco": lambda: schema.MoCo(**common, queue=QUEUE, bn_groups=1),
-        "byol": lambda: schema.BYOL(**common, predictor_hidden=HIDDEN["byol"]),
+        "simclr": lambda: SimCLR(**common),
+        "moco": lambda: MoCo(**common, queue=QUEUE, bn_groups=1),
+        "byol": lambda: BYOL(**common, predictor_hidden=HIDDEN["byol"]),
     }[method]()
-    views = schema.Views(blur=0.5 if side > 32 else 0.0)
-    online = schema.Online(datasets=[])
-    pretrain = schema.Pretrain(epochs=epochs, batch_size=batch, views=views, online=online)
+    views = Views(blur=0.5 if side > 32 else 0.0)
+    online = Online(datasets=[])
+    pretrain = Pretrain(epochs=epochs, batch_size=batch, views=views, online=online)
     return ResolvedRun(
         name="benchmark",
         method=method,
@@ -153,7 +157,7 @@ def synthetic(run: ResolvedRun, device: torch.device) -> Callable[[], float]:
     def train() -> None:
         with arithmetic(deterministic=False):
             for index in range(steps):
-                optimizer_step([(views, [])], Step(index, steps, 0))
+                optimizer_step([Part(views, [])], Step(index, steps, 0))
 
     return lambda: steps * batch / seconds_a_call(train, device)
 

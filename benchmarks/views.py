@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from sslpipe.schema import Views
+from sslpipe.schema.training import Views
 from sslpipe.training.batches import build_views
-from sslpipe.views import RENDERERS, MultiCrop, normalize
+from sslpipe.views.multicrop import RENDERERS, MultiCrop
+from sslpipe.views.normalize import normalize
 
 from .peers import installed, lightly_views
 from .pictures import pictures

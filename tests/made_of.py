@@ -14,7 +14,7 @@ from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.provenance.record import Artefact, all_of
 from sslpipe.provenance.whose import CONTENT, KEY, Whose
-from sslpipe.stages.inputs import content_of_packed, without_copies
+from sslpipe.stages.sets import content_of_packed, without_copies
 
 
 def stamp(params: Params, layout: Layout) -> None:

@@ -33,7 +33,7 @@ from sslpipe.networks.backbones import build_backbone
 from sslpipe.networks.encoder_file import load_encoder, save_encoder
 from sslpipe.params import resolve
 from sslpipe.stages import export
-from sslpipe.views import as_input
+from sslpipe.views.normalize import as_input
 
 SMALL = {"method": "moco", "stem": "small"}
 WIDE = {"method": "moco", "backbone": "wide_resnet50_2"}

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sslpipe.errors import UserError
-from sslpipe.params import check, json_schema, load, most_train_images, resolve
+from sslpipe.params import check, json_schema, load, resolve
 from sslpipe.schema.file import read
+from sslpipe.schema.mistakes import most_train_images
 
 ROOT = Path(__file__).resolve().parent.parent
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))

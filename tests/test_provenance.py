@@ -330,9 +330,11 @@ def test_a_required_one_is_right_or_named(made, kind):
     "stage", dict.fromkeys(stage for some in STAGES.values() for stage in some)
 )
 def test_other_code_is_named_with_the_command(made, monkeypatch, stage):
-    before = provenance.code_hash
+    before = provenance.code_of
     monkeypatch.setattr(
-        provenance, "code_hash", lambda some: "other" if some == stage else before(some)
+        provenance,
+        "code_of",
+        lambda some, *job: "other" if some == stage else before(some, *job),
     )
     whose = Whose(made.params, made.layout)
     kinds = [kind for kind, stages in STAGES.items() if stage in stages]

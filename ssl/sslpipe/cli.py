@@ -20,7 +20,7 @@ from sslpipe.io.utf8 import use_utf8
 from sslpipe.layout import PARAMS, Layout
 
 if TYPE_CHECKING:
-    from sslpipe.schema import Params
+    from sslpipe.schema.params import Params
 
 STAGES = {
     "sources": ([], "link what the data sets come from, for DVC to see when it changes"),
@@ -29,8 +29,7 @@ STAGES = {
     "describe": (["dataset"], "write a page on a data set: classes, sizes, unreadable images"),
     "contact_sheet": (["dataset"], "draw some train images of a data set"),
     "corpus": (["corpus"], "list the training images of a pretraining corpus"),
-    # its argument is a stage; that name is taken below
-    "code": (["topic"], "hash the modules that a stage's numbers come from"),
+    "code": ([], "hash the modules that each stage's numbers come from, for DVC"),
     "pretrain": (["run"], "train a run's encoder, from its last checkpoint if there is one"),
     "embed": (["run", "dataset"], "compute a run's frozen features of a data set"),
     "evaluate": (["run", "dataset"], "score a run on a data set: k-NN and a grid of probes"),
@@ -176,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
 def _stage(options: argparse.Namespace) -> None:
     from sslpipe.params import load, settings_file
     from sslpipe.running.jobs import running
-    from sslpipe.stages.code import FILED, check_code
+    from sslpipe.stages.code import check_code
 
     if options.stage == "pretrain":
         # Between two steps a training answers by itself; before, it just ends (Snakemake's shell
@@ -190,8 +189,7 @@ def _stage(options: argparse.Namespace) -> None:
     names = tuple(getattr(options, argument) for argument in options.arguments)
     with running(Layout(), options.stage, names):
         stage = importlib.import_module(f"sslpipe.stages.{options.stage}")
-        if options.stage in FILED:
-            check_code(Layout(), options.stage)
+        check_code(params, Layout(), options.stage, names)
         stage.run(params, Layout(), *names)
         _check_made(params, options.stage, names)
 
@@ -200,14 +198,14 @@ def _check_made(before: "Params", stage: str, names: tuple[str, ...]) -> None:
     """Raises UserError when settings, code or inputs have changed since the stage began: DVC looks at
     them when a command ends, and would record that it was made of the new ones."""
     from sslpipe.params import load, settings_file
-    from sslpipe.provenance.code import code_hash
+    from sslpipe.provenance.code import look_again
     from sslpipe.provenance.record import made_at
     from sslpipe.provenance.whose import Whose
 
     if os.environ.get("RANK", "0") != "0":  # of a training, whose first rank writes
         return
     now, artefact = load(settings_file()), made_at(stage, names)
-    code_hash.cache_clear()
+    look_again()
     if artefact is not None:
         trouble = Whose(now, Layout()).trouble(artefact)
     else:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from sslpipe.data.sources import bundled
 from sslpipe.errors import UserError
-from sslpipe.schema.sources import Digits, Elpv, PhotoPatches
+from sslpipe.schema.sources.bundled import Digits, Elpv, PhotoPatches
 
 FEW = PhotoPatches(train_per_class=10, val_per_class=3, test_per_class=2)
 COLOURS = {"train": 10, "val": 90, "public": 170, "private": 250}

@@ -10,7 +10,7 @@ from sslpipe.data.choose import choose
 from sslpipe.data.raw import Member
 from sslpipe.data.splits import SPLITS, assign, share
 from sslpipe.errors import UserError
-from sslpipe.schema import Dataset
+from sslpipe.schema.data import Dataset
 
 SOURCE = {"kind": "folder", "path": "x"}
 

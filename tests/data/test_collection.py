@@ -15,7 +15,7 @@ from PIL import Image
 from sslpipe.data.sources import folder
 from sslpipe.data.sources.collection import opened
 from sslpipe.errors import UserError
-from sslpipe.schema.sources import Folder
+from sslpipe.schema.sources.folder import Folder
 
 
 def picture(number=0, kind="PNG") -> bytes:
@@ -128,7 +128,7 @@ def test_tars(tmp_path, mode, capsys):
         link = tarfile.TarInfo("top/a/link.png")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(link)
-    members = list(folder.images(Folder(path=str(path)), Path()))
+    members = list(folder.folder(Folder(path=str(path)), Path()))
     assert members == [("all/a/1.png", picture(1)), ("all/b/2.png", picture(0))]
     said = capsys.readouterr().err
     assert "left out 1 files of other kinds (.txt 1), 1 links, devices and the like" in said
@@ -175,14 +175,14 @@ def test_names_that_are_not_utf8_of_what_is_no_image_are_only_counted(tmp_path, 
     except OSError:
         pytest.skip("this file system takes only UTF-8")
     notes = []
-    assert len(list(folder.images(Folder(path=str(top)), Path(), notes=notes))) == 2
+    assert len(list(folder.folder(Folder(path=str(top)), Path(), notes=notes))) == 2
     "\n".join(notes).encode()
     assert "left out 1 files of other kinds" in capsys.readouterr().err
 
 
 def test_a_pattern_that_names_nothing_is_said(tmp_path, capsys):
     top = put(tmp_path / "x", {f"{c}/{c}.png": picture() for c in "abc"})
-    list(folder.images(Folder(path=str(top), exclude=["c"]), Path()))
+    list(folder.folder(Folder(path=str(top), exclude=["c"]), Path()))
     assert (
         "source.exclude: c is the name of no image (of a folder's: c/*)" in capsys.readouterr().err
     )
@@ -192,12 +192,12 @@ def test_a_table_for_the_images_that_are_chosen(tmp_path):
     files = {f"{k}/{i}.png": picture(i) for k in ("images", "masks") for i in range(4)}
     files["t.csv"] = b"id,label\n0,a\n1,b\n2,a\n3,b\n"
     source = Folder(path=str(put(tmp_path / "x", files)), labels="./t.csv", exclude=["masks/*"])
-    members = [name for name, _ in folder.images(source, Path())]
+    members = [name for name, _ in folder.folder(source, Path())]
     assert members == [f"all/{c}/images/{i}.png" for c, i in ("a0", "a2", "b1", "b3")]
     outside = put(tmp_path, {"t.csv": files["t.csv"]}) / "t.csv"
     source = Folder(path=str(tmp_path / "x"), labels=str(outside), exclude=["masks/*"])
     with pytest.raises(UserError, match="no table"):  # beside a folder it could change unseen
-        list(folder.images(source, Path()))
+        list(folder.folder(source, Path()))
 
 
 def test_formats_go_by_suffix_and_where_there_is_none_by_content(tmp_path):
@@ -217,13 +217,13 @@ def test_images_that_cannot_be_read_are_named_in_plain_words(tmp_path):
     with pytest.raises(
         UserError, match=r"3 HEIC images of 11 images.*source.exclude: \['\*.HEIC'\]"
     ):
-        list(folder.images(Folder(path=str(top)), Path()))
-    assert len(list(folder.images(Folder(path=str(top), exclude=["*.HEIC"]), Path()))) == 8
+        list(folder.folder(Folder(path=str(top)), Path()))
+    assert len(list(folder.folder(Folder(path=str(top), exclude=["*.HEIC"]), Path()))) == 8
 
 
 def test_a_folder_that_loses_all_its_images_is_named(tmp_path, capsys):
     files = {f"{c}/{i}.png": picture(i) for c in "ab" for i in range(3)} | {"docs/x.pdf": b"%PDF"}
-    list(folder.images(Folder(path=str(put(tmp_path / "x", files))), Path()))
+    list(folder.folder(Folder(path=str(put(tmp_path / "x", files))), Path()))
     assert (
         "folders without an image that can be read: docs (other files)" in capsys.readouterr().err
     )
@@ -235,7 +235,7 @@ def test_git_lfs_pointers_are_named(tmp_path):
     )
     top = put(tmp_path / "x", {"a/1.jpg": pointer, "b/2.jpg": picture()})
     with pytest.raises(UserError, match=r"1 of 2 images are Git LFS pointers.*git lfs pull"):
-        list(folder.images(Folder(path=str(top)), Path()))
+        list(folder.folder(Folder(path=str(top)), Path()))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from sslpipe.data import contents as module
 from sslpipe.data.contents import contents, settings, source_settings, stamps
 from sslpipe.layout import Layout
-from sslpipe.schema import Dataset
+from sslpipe.schema.data import Dataset
 
 
 def dataset(path="imgs", **source):

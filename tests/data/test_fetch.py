@@ -16,7 +16,7 @@ from sslpipe.data import fetch as module
 from sslpipe.data.fetch import RemoteFile, fetch
 from sslpipe.errors import UserError
 from sslpipe.io import files
-from sslpipe.schema.sources import Downloaded
+from sslpipe.schema.sources.base import Downloaded
 
 CONTENT = bytes(range(256)) * 4000  # 1 MB
 SHA256 = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"

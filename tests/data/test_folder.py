@@ -9,7 +9,7 @@ import pytest
 
 from sslpipe.data.sources import collection, folder
 from sslpipe.errors import UserError
-from sslpipe.schema.sources import Folder
+from sslpipe.schema.sources.folder import Folder
 
 LAYOUTS = {
     "classes": (
@@ -59,7 +59,7 @@ def make_zip(path: Path, names) -> Path:
 
 
 def read(path, root=Path(), labelled=False, **settings):
-    return list(folder.images(Folder(path=str(path), **settings), root, labelled=labelled))
+    return list(folder.folder(Folder(path=str(path), **settings), root, labelled=labelled))
 
 
 @pytest.mark.parametrize("names, members", LAYOUTS.values(), ids=LAYOUTS)
@@ -220,7 +220,7 @@ def test_a_file_that_is_inside_twice_is_refused(tmp_path):
 
 def test_images_are_read_one_at_a_time(tmp_path):
     top = make_folder(tmp_path / "x", ["a/1.jpg", "a/2.jpg"])
-    members = folder.images(Folder(path=str(top)), Path(), labelled=False)
+    members = folder.folder(Folder(path=str(top)), Path(), labelled=False)
     next(members)
     (top / "a/2.jpg").write_bytes(b"changed")
     assert next(members) == ("all/a/2.jpg", b"changed")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sslpipe.data.sources.layouts import read
 from sslpipe.data.sources.split_names import is_filler, is_mask, is_unlabelled, split_name
 from sslpipe.errors import UserError
-from sslpipe.schema.sources import Folder
+from sslpipe.schema.sources.folder import Folder
 
 
 def reading(names, *, labelled=True, table=None, **given_settings):

@@ -15,7 +15,7 @@ from sslpipe.data.decode import How
 from sslpipe.data.index import read_index
 from sslpipe.data.pack import pack
 from sslpipe.errors import UserError
-from sslpipe.schema import Dataset
+from sslpipe.schema.data import Dataset
 
 DATASET = Dataset(source={"kind": "folder", "path": "x"})
 BROKEN = {"all/a/007.png": b"broken", "all/b/150.png": b""}

@@ -18,12 +18,12 @@ from test_archives import tar_of, zip_of
 
 from sslpipe.data import fetch as fetching
 from sslpipe.data import raw
-from sslpipe.data.sources import SOURCES, arrays, mini_imagenet, published
+from sslpipe.data.sources import arrays, mini_imagenet, published, reader
 from sslpipe.data.sources.published import evenly
 from sslpipe.errors import UserError
 from sslpipe.layout import Layout
 from sslpipe.params import load
-from sslpipe.schema import Dataset
+from sslpipe.schema.data import Dataset
 from sslpipe.schema.sources import SOURCE_KINDS
 from sslpipe.stages import download
 
@@ -216,6 +216,10 @@ def sums(example):
     return {n: f"sha256:{hashlib.sha256(c).hexdigest()}" for n, c in example.files.items()}
 
 
+def read(settings, root):
+    return reader(settings)(settings, root)
+
+
 def source(kind, example, server, *folders, **settings):
     settings = {
         "mirrors": [f"{server.url}/{folder}" for folder in folders or ("good",)],
@@ -241,14 +245,17 @@ def check(members, example):
 def test_the_true_layout(kind, network, tmp_path):
     example = EXAMPLES[kind]()
     offer(network, example)
-    check(SOURCES[kind](source(kind, example, network), tmp_path), example)
+    check(read(source(kind, example, network), tmp_path), example)
     assert {path for path, _ in network.requests} == set(network.files)
 
 
 def test_stl10_unlabelled(network, tmp_path):
     example = stl("unlabelled")
     offer(network, example)
-    check(SOURCES["stl10"](source("stl10", example, network), tmp_path), example)
+    check(
+        read(source("stl10", example, network), tmp_path),
+        example,
+    )
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)
@@ -262,7 +269,10 @@ def test_a_bad_network_changes_nothing(kind, network, tmp_path):
             Fault(status=500),
             Fault(pause=0.8),
         ]
-    check(SOURCES[kind](source(kind, example, network, "gone", "good"), tmp_path), example)
+    check(
+        read(source(kind, example, network, "gone", "good"), tmp_path),
+        example,
+    )
     for name, content in example.files.items():
         asked = [sent for path, sent in network.requests if path == f"/good/{name}"]
         assert asked == ["", *[f"bytes={len(content) // 2}-"] * 3], name
@@ -276,7 +286,7 @@ def test_the_sources_own_checksum_refuses_other_files(kind, network, tmp_path):
     with pytest.raises(
         UserError, match=r"not the expected file: its checksum is not (md5|sha256):"
     ):
-        list(SOURCES[kind](settings, tmp_path))
+        list(read(settings, tmp_path))
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)
@@ -285,7 +295,7 @@ def test_files_that_lie_in_a_directory_need_no_network(kind, network, tmp_path):
     for name, content in example.files.items():
         (tmp_path / name).write_bytes(content)
     settings = source(kind, example, network, directory=str(tmp_path))
-    check(SOURCES[kind](settings, tmp_path), example)
+    check(read(settings, tmp_path), example)
     assert network.requests == []
 
 
@@ -384,7 +394,7 @@ def test_contents_that_are_not_as_expected_are_one_line(network, tmp_path, case)
     example = EXAMPLES[kind]()._replace(files=files)
     offer(network, example)
     with pytest.raises(UserError, match=r"(not as expected|broken|IDX|ends within)") as caught:
-        list(SOURCES[kind](source(kind, example, network), tmp_path))
+        list(read(source(kind, example, network), tmp_path))
     assert len(str(caught.value).splitlines()) == 1
     assert any(name in str(caught.value) for name in files)
 

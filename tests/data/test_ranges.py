@@ -16,7 +16,7 @@ from sslpipe.data import raw
 from sslpipe.data.index import open_packed
 from sslpipe.layout import Layout
 from sslpipe.params import load
-from sslpipe.schema import Dataset
+from sslpipe.schema.data import Dataset
 from sslpipe.stages import subset
 
 PARAMS = load(Path(__file__).parents[2] / "presets/default.yaml")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sslpipe.data import splits
 from sslpipe.errors import UserError
-from sslpipe.schema import Splits
+from sslpipe.schema.data import Splits
 
 SHARES = Splits(val=0.1, public=0.2, private=0.3)
 NAMES = [f"all/c{i % 3}/{i}.jpg" for i in range(30_000)]

@@ -4,7 +4,7 @@ import pytest
 
 from sslpipe.data.sources.tables import columns, labels_of
 from sslpipe.errors import UserError
-from sslpipe.schema.sources import LabelTable
+from sslpipe.schema.sources.folder import LabelTable
 
 IMAGES = ["images/1.jpg", "images/2.jpg", "images/deep/3.jpg"]
 

@@ -28,7 +28,7 @@ from sslpipe.data.sources import web, web_image
 from sslpipe.data.sources.web import cc12m
 from sslpipe.data.splits import share
 from sslpipe.errors import UserError
-from sslpipe.schema.sources import CC12M
+from sslpipe.schema.sources.web import CC12M
 
 LISTED = 60
 ALWAYS = 100
@@ -629,7 +629,7 @@ import signal
 import sys
 from pathlib import Path
 from sslpipe.data.sources import web
-from sslpipe.schema.sources import CC12M
+from sslpipe.schema.sources.web import CC12M
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # shells' background jobs ignore it
 web.SHARD = 10

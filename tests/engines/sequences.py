@@ -441,7 +441,7 @@ def stages(variant: Variant) -> list[str]:
         "subset mine",
         "describe mine",
         "corpus base",
-        *(f"code {stage}" for stage in ("pretrain", "embed", "evaluate", "finetune")),
+        "code",
         *(f"pretrain {run}" for run in variant.runs),
         *(f"embed {run} mine" for run in variant.runs),
         *(f"evaluate {run} mine" for run in variant.runs),

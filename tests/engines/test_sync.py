@@ -195,7 +195,7 @@ def test_both_engines_make_the_same_scores(dvc_project, snakemake_project):
 
 
 @pytest.mark.parametrize(
-    "target", ["data/code/evaluate.json", "data/runs/simclr/encoder.safetensors"]
+    "target", ["data/corpora/base.json", "data/runs/simclr/encoder.safetensors"]
 )
 def test_half_an_experiment_is_not_vouched_for(snakemake_project, target):
     project = snakemake_project
@@ -212,12 +212,12 @@ def test_half_an_experiment_is_not_vouched_for(snakemake_project, target):
 
 def test_what_neither_engine_made_is_named_with_the_way_out(monkeypatch):
     """A stage run by hand: Snakemake has nothing to do, but cannot say how the file was made."""
-    by_hand = sync.SnakemakeState(pending=[], unrecorded=["data/code/evaluate.json"])
+    by_hand = sync.SnakemakeState(pending=[], unrecorded=["data/corpora/base.json"])
     monkeypatch.setattr(sync, "snakemake_state", lambda: by_hand)
     monkeypatch.setattr(sync, "dvc_is_clean", lambda: False)
     with pytest.raises(UserError) as refused:
         sync.sync()
-    assert "neither engine has made data/code/evaluate.json" in str(refused.value)
+    assert "neither engine has made data/corpora/base.json" in str(refused.value)
     assert "delete it and run snakemake" in str(refused.value)
 
 

@@ -3,9 +3,10 @@
 The engines' own files are compared with each other in test_parity.py, so dvc.yaml stands for both.
 """
 
-import ast
-import functools
 import importlib
+import json
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,150 +14,186 @@ import pytest
 import yaml
 
 from sslpipe.cli import STAGES
+from sslpipe.provenance.code import NEUTRAL, REGISTRIES, bare, digests, part_of_method
 from sslpipe.reporting import results
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "ssl/sslpipe"
-STAGES_OF_DVC = {
+DECLARED = {
     name: stage.get("do", stage)
     for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items()
+    if name not in ("sources", "code")
 }
-CODE_STAGE = "code_of_"
-
-
-def with_code(stage: dict) -> dict:
-    """With the modules in the place of the file that stands for them."""
-    deps = []
-    for dep in stage["deps"]:
-        path = Path(dep)
-        stands_for_code = path.parent == Path("data/code")
-        deps += STAGES_OF_DVC[f"{CODE_STAGE}{path.stem}"]["deps"] if stands_for_code else [dep]
-    return stage | {"deps": deps}
-
-
-DECLARED = {
-    name: with_code(stage)
-    for name, stage in STAGES_OF_DVC.items()
-    if not name.startswith(CODE_STAGE)
-}
-
-# Where files lie, how they are written, what is said meanwhile, how params.yaml is read (what it says
-# is watched by itself), on which device: none of it changes a number.
-NEUTRAL = {
-    "cli.py", "cores.py", "errors.py", "files.py", "jobs.py", "layout.py", "leftovers.py", "params.py",
-    "params_file.py", "params_studies.py", "progress.py", "arrays.py", "stages/inputs.py",
-    "training/devices.py", "data/fetch.py",
-}  # fmt: skip
-# Imported, but without influence on what comes out.
-WITHOUT_INFLUENCE = {
-    # the splits' names; which image is in which stands in the index
-    "describe": {"data/splits.py"},
-    "contact_sheet": {"data/splits.py"},
-    "corpus": {"data/splits.py"},
-    "pretrain": {"data/splits.py", "data/duplicates.py"},
-    "embed": {"data/splits.py", "training/precision.py"},
-    "neighbours": {"data/splits.py"},
-    # and the name of a key
-    "finetune": {"data/splits.py", "reporting/results.py"},
-    # the views that `embed` makes
-    "evaluate": {"views", "reporting/results.py"},
-    "leaderboard": {"terminal/console.py", "terminal/leaderboard.py"},
-}
-# Reached through stages/inputs.py.
-THROUGH_INPUTS = {
-    "embed": ("data/index.py", "networks/encoder_file.py"),
-    "finetune": ("data/index.py", "networks/encoder_file.py"),
-    "neighbours": ("data/index.py",),
-}
-# Defaults come with the parameters, whoever reads them.
+# The settings whose defaults a stage's own code fills in.
 DEFAULTS = {
-    "download": {"sources"},
     "subset": {"data"},
+    "download": {"data"},
     "corpus": {"data"},
     "pretrain": {"training"},
     "evaluate": {"evaluation"},
     "finetune": {"evaluation"},
-    "leaderboard": {"report"},
+    "leaderboard": {"report", "evaluation"},
     "study": {"report"},
     "claims": {"report"},
 }
 
 
-def module_files() -> dict[str, Path]:
-    files = {}
-    for path in PACKAGE.rglob("*.py"):
-        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-        files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return files
+# --- code -------------------------------------------------------------------------------------
 
 
-FILES = module_files()
-
-
-@functools.cache
-def imports(module: str) -> frozenset[str]:
-    """Modules of the package that a module imports, anywhere in it."""
-    found = set()
-    for node in ast.walk(ast.parse(FILES[module].read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sslpipe"):
-            for alias in node.names:
-                found.add(origin(node.module, alias.name))
-    return frozenset(found & FILES.keys())
-
-
-def origin(module: str, name: str) -> str:
-    return f"{module}.{name}" if f"{module}.{name}" in FILES else module
-
-
-def reached(module: str) -> set[str]:
-    seen, waiting = set(), [module]
-    while waiting:
-        if (now := waiting.pop()) in seen or neutral(now):
-            continue
-        seen.add(now)
-        waiting += imports(now)
-    return seen
-
-
-def neutral(module: str) -> bool:
-    path = FILES[module].relative_to(PACKAGE)
-    return (
-        str(path) in NEUTRAL
-        or path.parts[0] in ("schema", "provenance")
-        or str(path) in ("__init__.py", "stages/__init__.py")
+@pytest.mark.parametrize("stage", DECLARED)
+def test_all_that_a_stage_imports_counts_but_what_moves_no_number(stage):
+    """By what Python itself has loaded once the stage is imported."""
+    program = (
+        f"import json, sys, sslpipe.stages.{stage}\n"
+        "print(json.dumps({n: m.__file__ for n, m in sys.modules.items() if n.startswith('sslpipe.')}))"
     )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    loaded = {
+        name.removeprefix("sslpipe."): Path(file).relative_to(PACKAGE).as_posix()
+        for name, file in json.loads(run.stdout).items()
+    }
+    counted = digests(stage)
+    left_out = {
+        name
+        for name, file in loaded.items()
+        if file not in counted and bare((PACKAGE / file).read_bytes()) != ""
+    }
+    # params.py, which is neutral, reads all settings
+    assert {name for name in left_out if name.split(".")[0] not in (*NEUTRAL, "schema")} <= {
+        "data.sources",  # which module has a source's reader, for its hash alone
+        "data.contents", "data.tree", "data.suffixes",  # what is on this machine
+    }  # fmt: skip
+    assert counted.keys() >= {f"stages/{stage}.py"}
 
 
 @pytest.mark.parametrize("stage", DECLARED)
 def test_a_changed_default_runs_the_stages_that_it_concerns(stage):
-    deps = map(Path, DECLARED[stage]["deps"])
-    assert {dep.stem for dep in deps if dep.parent.name == "schema"} == DEFAULTS.get(stage, set())
+    own = {Path(file).stem for file in digests(stage) if file.startswith("schema/")}
+    assert own - {"types", "base", "flat"} == DEFAULTS.get(stage, set())
 
 
-@pytest.mark.parametrize("stage", DECLARED)
-def test_code_that_makes_a_stages_numbers_is_among_its_inputs(stage):
-    declared = [
-        Path(dep).relative_to("ssl/sslpipe")
-        for dep in DECLARED[stage]["deps"]
-        if dep.startswith("ssl/")
+@pytest.fixture
+def package(tmp_path):
+    ignored = shutil.ignore_patterns("__pycache__")
+    return Path(shutil.copytree(PACKAGE, tmp_path / "sslpipe", ignore=ignored))
+
+
+def moved(package: Path) -> set[str]:
+    """The stages, and trainings by method, that the edits of a copy of the package concern."""
+    jobs = {name: (name, None) for name in DECLARED if name != "pretrain"}
+    jobs |= {m: ("pretrain", part_of_method(m)) for m in ("simclr", "moco", "byol", "random")}
+    return {name for name, job in jobs.items() if digests(*job) != digests(*job, root=package)}
+
+
+EDITS = {
+    "a comment and a docstring": (
+        "training/loop.py", "# Steps after", "# Optimiser steps after", set(),
+    ),
+    "a docstring": ("training/loop.py", '"""The training loop', '"""The loop of training', set()),
+    "a message": ("running/memory.py", "a smaller batch_size", "a small batch_size", set()),
+    "a number of a loss": (
+        "methods/losses.py", "/ temperature", "/ temperature / 2", {"simclr", "moco", "byol"},
+    ),
+    "a method": ("methods/byol.py", "class BYOL(Method):", "class BYOL(Method):\n    x = 1\n", {"byol"}),
+    "a default of a method": (
+        "schema/methods/moco.py", "= 65536", "= 65535", {"moco"},
+    ),
+    "a default of pretraining": (
+        "schema/training.py", "seed: Seed = 0", "seed: Seed = 1",
+        {"simclr", "moco", "byol", "random"},
+    ),
+    "a backend of views": (
+        "views/kornia_views.py", "import", "import math\nimport", {"simclr", "moco", "byol", "random"},
+    ),
+    "a colour of the page": ("reporting/page/style.css", "#", "#f", {"page"}),
+    "k-NN": (
+        "evaluation/knn.py", "import", "import math\nimport",
+        {"simclr", "moco", "byol", "random", "evaluate"},
+    ),
+    "a locked file": ("io/files.py", "import", "import math\nimport", set()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edit_concerns_the_stages_whose_numbers_it_may_move(package, edit):
+    name, before, after, concerned = EDITS[edit]
+    file = package / name
+    text = file.read_text()
+    assert before in text
+    file.write_text(text.replace(before, after, 1))
+    assert moved(package) == concerned
+
+
+def test_what_editors_and_python_leave_in_the_package_does_not_count(package):
+    for left in ("__pycache__/x.cpython-311.pyc", ".DS_Store", "page.py.part", ".x/page.py"):
+        path = package / "reporting/page" / left
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    (package / "reporting/page/.#page.py").symlink_to("nobody@nowhere.1")
+    assert moved(package) == set()
+
+
+def test_a_module_counts_without_comments_and_docstrings_on_every_python():
+    source = b'''# \xc3\xa9 comment
+"""Doc
+string."""
+import os  # why
+
+
+class A:
+    """Doc."""  # and why
+
+    x = "# no comment"  # a comment
+    """Of an attribute, \xc3\xa9."""
+    y = (
+        f"{x!r:>{len(x)}} # none"  # between
+        "more"
+    )
+
+    def f(self):
+        "One line."
+        return """\xc3\xa9
+# within a text"""
+'''
+    assert bare(source).splitlines() == [
+        "import os",
+        "class A:",
+        '    x = "# no comment"',
+        "    y = (",
+        '        f"{x!r:>{len(x)}} # none"',
+        '        "more"',
+        "    )",
+        "    def f(self):",
+        '        return """é',
+        '# within a text"""',
     ]
-    declared += map(Path, WITHOUT_INFLUENCE.get(stage, ()))
-    needed = {FILES[m].relative_to(PACKAGE) for m in reached(f"sslpipe.stages.{stage}")}
-    missing = {
-        str(path) for path in needed if not any(d == path or d in path.parents for d in declared)
-    }
-    assert missing == set()
 
 
-@pytest.mark.parametrize("stage", DECLARED)
-def test_code_that_a_stage_does_not_run_is_not_among_its_inputs(stage):
-    used = {FILES[m].relative_to(PACKAGE) for m in reached(f"sslpipe.stages.{stage}")}
-    used |= set(map(Path, THROUGH_INPUTS.get(stage, ())))
-    for dep in DECLARED[stage]["deps"]:
-        # a schema's defaults come with the parameters
-        if dep.startswith("ssl/") and "/schema/" not in dep:
-            path = Path(dep).relative_to("ssl/sslpipe")
-            assert any(path == u or path in u.parents for u in used), dep
+def test_names_in_texts_count_and_imports_for_type_checkers_do_not(tmp_path):
+    modules = {
+        "__init__": "",
+        "stages/__init__": "",
+        "stages/one": "from sslpipe.a import f\nfrom sslpipe import b\nfrom sslpipe.io import files\n",
+        "a": "def f():\n    import sslpipe.c.d\n    return 'sslpipe.e'\n",
+        "b": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from sslpipe import g\nelse:\n"
+        "    from sslpipe import h\n",
+        "c/__init__": "",
+        "c/d": "from sslpipe.stages.one import x\n",
+        "io/__init__": "", "io/files": "", "e": "", "g": "", "h": "", "unused": "",
+    }  # fmt: skip
+    for name, text in modules.items():
+        path = tmp_path / f"{name}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    found = digests("one", root=tmp_path)
+    assert found.keys() == {"stages/one.py", "a.py", "b.py", "c/d.py", "e.py", "h.py"}
+    assert REGISTRIES
+
+
+# --- parameters -------------------------------------------------------------------------------
 
 
 class Recorded:

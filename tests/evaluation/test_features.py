@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from sslpipe.errors import UserError
-from sslpipe.evaluation.features import evenly, extract, two_views
+from sslpipe.evaluation.chosen import evenly
+from sslpipe.evaluation.features import extract, two_views
 from sslpipe.views.normalize import as_input
 
 CPU = torch.device("cpu")

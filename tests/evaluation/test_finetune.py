@@ -21,7 +21,7 @@ from sslpipe.networks.backbones import build_backbone
 from sslpipe.networks.encoder_file import save_encoder
 from sslpipe.optim.schedules import warmup_cosine
 from sslpipe.params import check, resolve
-from sslpipe.schema import Finetune
+from sslpipe.schema.evaluation import Finetune
 from sslpipe.stages import embed
 from sslpipe.stages import finetune as stage
 

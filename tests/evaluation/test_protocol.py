@@ -3,11 +3,11 @@ import pytest
 import torch
 
 from sslpipe.evaluation import protocol
-from sslpipe.evaluation.features import effective_rank
 from sslpipe.evaluation.probe import Probes
 from sslpipe.evaluation.protocol import best_cell, on_edge
+from sslpipe.evaluation.rank import effective_rank
 from sslpipe.evaluation.structure import uniformity
-from sslpipe.schema import DefaultProbe, Evaluate, FewLabels, Knn, Probe
+from sslpipe.schema.evaluation import DefaultProbe, Evaluate, FewLabels, Knn, Probe
 
 KEYS = [
     "classes",

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sslpipe.evaluation import structure
-from sslpipe.evaluation.features import effective_rank
+from sslpipe.evaluation.rank import effective_rank
 from sslpipe.evaluation.structure import alignment, feature_map, uniformity
 
 

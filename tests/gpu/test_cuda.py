@@ -7,23 +7,23 @@ import pytest
 import torch
 from small_runs import METHODS, images, make_run, small_backbone, train
 
-from sslpipe import schema
 from sslpipe.evaluation.knn import nearest
 from sslpipe.evaluation.probe import fit_probes
 from sslpipe.methods.method import Step
 from sslpipe.networks.backbones import build_backbone
-from sslpipe.optim.optimizers import build_optimizer, set_lr
+from sslpipe.optim.optimizers import build_optimizer, set_step
 from sslpipe.running import memory
 from sslpipe.running.energy import EnergyMeter
 from sslpipe.running.launch import group
 from sslpipe.running.waiting import Waiting
+from sslpipe.schema.training import Views
 from sslpipe.training import loop
 from sslpipe.training.batches import Plan, build_views, views_of_epoch
 from sslpipe.training.step import OptimizerStep
 
 CUDA = torch.device("cuda", 0)
 SGD = {"optimizer": "sgd", "lr": 0.05, "lr_scaling": "none"}
-VIEWS = schema.Views(local=1, local_size=8)
+VIEWS = Views(local=1, local_size=8)
 # What is switched on, and how far an epoch's loss may move from the CPU's in fp32, relative to it.
 PATHS = {
     "eager fp32": ({"precision": "fp32", "compile": "never"}, 5e-3),
@@ -106,7 +106,7 @@ def test_no_step_waits_for_the_device(method, optimizer):
         for number in range(plan.steps):
             torch.cuda.set_sync_debug_mode("error" if number >= 2 else "default")
             try:
-                set_lr(optimizer, 0.1)
+                set_step(optimizer, 0.1, 0.1, 0.0)
                 step([loop.next_part(views, CUDA, Waiting(CUDA))], Step(number, 9, 0))
             finally:
                 torch.cuda.set_sync_debug_mode("default")
@@ -116,7 +116,7 @@ def test_no_step_waits_for_the_device(method, optimizer):
 def test_views_are_the_cpus(compiled):
     pixels = torch.randint(0, 256, (32, 48, 48, 3), dtype=torch.uint8)
     indices = torch.arange(32)
-    settings = schema.Views(local=1, local_size=24)
+    settings = Views(local=1, local_size=24)
     expected = build_views(settings, 32)(pixels, seed=0, epoch=1, indices=indices)
     crop = build_views(settings, 32, compiled=compiled)
     actual = crop(pixels.to(CUDA), seed=0, epoch=1, indices=indices.to(CUDA))

@@ -5,29 +5,34 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sslpipe import schema
-from sslpipe.methods import METHODS
+from sslpipe.methods import method_class
 from sslpipe.methods.byol import BYOL
 from sslpipe.methods.method import Step
 from sslpipe.methods.moco import MoCo
 from sslpipe.methods.simclr import SimCLR
 from sslpipe.networks.backbones import build_backbone
-from sslpipe.networks.momentum import cosine_momentum
+from sslpipe.networks.momentum import momentum_at
+from sslpipe.schema.methods.base import Projector
+from sslpipe.schema.methods.byol import BYOL as BYOLSettings
+from sslpipe.schema.methods.moco import MoCo as MoCoSettings
+from sslpipe.schema.methods.simclr import SimCLR as SimCLRSettings
 
-HEAD = schema.Projector(hidden=32, output=16)
+HEAD = Projector(hidden=32, output=16)
 SETTINGS = {
-    "simclr": schema.SimCLR(projector=HEAD),
-    "moco": schema.MoCo(projector=HEAD, queue=24, bn_groups=4, ema=0.9),
-    "byol": schema.BYOL(projector=HEAD, predictor_hidden=32),
+    "simclr": SimCLRSettings(projector=HEAD),
+    "moco": MoCoSettings(projector=HEAD, queue=24, bn_groups=4, ema=0.9),
+    "byol": BYOLSettings(projector=HEAD, predictor_hidden=32),
 }
 STEP = Step(0, 10, 0)
+
+METHODS = ("simclr", "moco", "byol")
 
 
 def build(name, **changes):
     torch.manual_seed(0)
     settings = SETTINGS[name].model_copy(update=changes)
     groups = getattr(settings, "bn_groups", 1)
-    return METHODS[name](build_backbone("resnet18", bn_groups=groups), settings).train()
+    return method_class(name)(build_backbone("resnet18", bn_groups=groups), settings).train()
 
 
 def views(number, images=8, size=32, seed=0):
@@ -85,7 +90,7 @@ def test_heads_are_the_papers():
         nn.ReLU,
         nn.Linear,
     ]
-    assert schema.BYOL().projector == schema.Projector(hidden=4096, output=256)
+    assert BYOLSettings().projector == Projector(hidden=4096, output=256)
 
 
 def test_simclr_uses_one_joint_forward_pass():
@@ -190,7 +195,7 @@ def test_byol_target_gets_no_gradient_and_moves_after_the_step():
             p += 1.0
     before = [p.clone() for p in method.target_projector.parameters()]
     method.after_step(step)
-    m = cosine_momentum(3, 10, 0.99)
+    m = momentum_at(3, 10, 0.99, "cosine")
     for old, new, online in zip(
         before, method.target_projector.parameters(), method.projector.parameters(), strict=True
     ):

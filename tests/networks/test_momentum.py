@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sslpipe.networks.momentum import cosine_momentum, ema_update, momentum_copy
+from sslpipe.networks.momentum import ema_update, momentum_at, momentum_copy
 
 
 def test_copy_is_equal_detached_and_without_gradient():
@@ -39,8 +39,14 @@ def test_small_moves_are_not_lost_under_bf16_autocast():
 
 
 def test_cosine_momentum_starts_at_its_value_and_ends_at_one():
-    assert cosine_momentum(0, 100, 0.99) == pytest.approx(0.99)
-    assert cosine_momentum(100, 100, 0.99) == pytest.approx(1.0)
-    assert cosine_momentum(50, 100, 0.99) == pytest.approx(1 - 0.01 / 2)
+    assert momentum_at(0, 100, 0.99, "cosine") == pytest.approx(0.99)
+    assert momentum_at(100, 100, 0.99, "cosine") == pytest.approx(1.0)
+    assert momentum_at(50, 100, 0.99, "cosine") == pytest.approx(1 - 0.01 / 2)
     quarter = 1 - 0.01 * (math.cos(math.pi / 4) + 1) / 2
-    assert cosine_momentum(25, 100, 0.99) == pytest.approx(quarter)
+    assert momentum_at(25, 100, 0.99, "cosine") == pytest.approx(quarter)
+
+
+def test_momentum_may_stay_or_rise_along_a_line():
+    assert momentum_at(37, 100, 0.99, "constant") == 0.99
+    line = [momentum_at(step, 100, 0.9, "linear") for step in (0, 50, 100)]
+    assert line == pytest.approx([0.9, 0.95, 1.0])

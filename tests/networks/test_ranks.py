@@ -8,9 +8,10 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
-from sslpipe import schema
 from sslpipe.methods.method import Step
 from sslpipe.methods.simclr import SimCLR
+from sslpipe.schema.methods.base import Projector
+from sslpipe.schema.methods.simclr import SimCLR as SimCLRSettings
 
 RANKS, IMAGES = 2, 6
 
@@ -24,7 +25,7 @@ class Flat(nn.Sequential):
 
 def build():
     torch.manual_seed(0)
-    method = SimCLR(Flat(), schema.SimCLR(projector=schema.Projector(hidden=8, output=8)))
+    method = SimCLR(Flat(), SimCLRSettings(projector=Projector(hidden=8, output=8)))
     method.projector[1] = nn.Identity()  # batch statistics are a rank's own
     return method.double()
 

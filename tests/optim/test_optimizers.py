@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from sslpipe import schema
-from sslpipe.optim.optimizers import build_optimizer, set_lr
+from sslpipe.optim.optimizers import Rate, build_optimizer, set_step
+from sslpipe.schema.methods.base import Optimizer
 
 
 def network():
@@ -20,7 +20,7 @@ def test_only_weights_of_layers_decay(name):
     """With a zero gradient, a step moves exactly what is decayed."""
     net = network()
     before = {n: p.clone() for n, p in net.named_parameters()}
-    settings = schema.Optimizer(optimizer=name, lr=0.1, weight_decay=0.5)
+    settings = Optimizer(optimizer=name, lr=0.1, weight_decay=0.5)
     optimizer = build_optimizer(net, settings)
     for p in net.parameters():
         if p.requires_grad:
@@ -38,12 +38,12 @@ def test_steps_equal_torchs_unfused_optimizers():
     ):
         ours, theirs = nn.Linear(5, 3, bias=False), nn.Linear(5, 3, bias=False)
         theirs.load_state_dict(ours.state_dict())
-        settings = schema.Optimizer(optimizer=name, lr=1.0, weight_decay=0.1)
+        settings = Optimizer(optimizer=name, lr=1.0, weight_decay=0.1)
         pair = (build_optimizer(ours, settings), ours), (reference(theirs.parameters()), theirs)
         for k in range(5):
             x = torch.randn(4, 5, generator=torch.Generator().manual_seed(k))
+            set_step(pair[0][0], 0.01, 0.01, 0.1)
             for optimizer, net in pair:
-                set_lr(optimizer, 0.01)
                 optimizer.zero_grad()
                 net(x).pow(2).sum().backward()
                 optimizer.step()
@@ -56,12 +56,12 @@ def test_lars_is_the_papers_layer_by_layer():
     net = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
     with torch.no_grad():
         net[2].weight.zero_()  # no length: a trust ratio of 1
-    optimizer = build_optimizer(net, schema.Optimizer(optimizer="lars", lr=1.0, weight_decay=0.1))
+    optimizer = build_optimizer(net, Optimizer(optimizer="lars", lr=1.0, weight_decay=0.1))
     expected = [p.detach().clone() for p in net.parameters()]
     velocity = [torch.zeros_like(p) for p in expected]
     for step in range(4):
         lr = 0.5 / (step + 1)
-        set_lr(optimizer, lr)
+        set_step(optimizer, lr, 0.5, 0.1)
         optimizer.zero_grad()
         x = torch.randn(7, 6, generator=torch.Generator().manual_seed(step))
         (net(x) - 1).square().sum().backward()
@@ -80,7 +80,7 @@ def test_lars_is_the_papers_layer_by_layer():
 
 def test_lars_goes_on_from_its_state():
     nets = [network(), network()]
-    settings = schema.Optimizer(optimizer="lars", lr=0.1)
+    settings = Optimizer(optimizer="lars", lr=0.1)
     optimizers = [build_optimizer(net, settings) for net in nets]
     for _ in range(2):
         for p in nets[0].parameters():
@@ -94,3 +94,34 @@ def test_lars_goes_on_from_its_state():
         optimizer.step()
     for a, b in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("lr", [0.3, 1e-4])
+def test_lars_with_clip_moves_no_layer_further_than_sgd_would(lr):
+    """As NVIDIA's LARC: the lower of the layer's own rate and `lr`."""
+    torch.manual_seed(0)
+    net = nn.Linear(6, 5, bias=False)
+    settings = Optimizer(optimizer="lars", lr=1.0, lars={"trust": 0.02, "clip": True})
+    optimizer = build_optimizer(net, settings)
+    set_step(optimizer, lr, lr, 0.1)
+    before = net.weight.detach().clone()
+    net(torch.randn(7, 6)).square().sum().backward()
+    update = net.weight.grad + 0.1 * before
+    optimizer.step()
+    own = 0.02 * before.norm() / update.norm()
+    torch.testing.assert_close(net.weight, before - min(own, lr) * update)
+
+
+def test_betas_are_those_of_the_settings():
+    for name in ("adam", "adamw"):
+        optimizer = build_optimizer(nn.Linear(2, 2), Optimizer(optimizer=name, betas=(0.9, 0.95)))
+        assert all(group["betas"] == (0.9, 0.95) for group in optimizer.param_groups)
+
+
+def test_groups_are_by_rate_and_decay_and_start_as_without_any():
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    plain = build_optimizer(net, Optimizer()).param_groups
+    assert [[p.ndim for p in group["params"]] for group in plain] == [[2, 2], [1, 1]]
+    own = build_optimizer(net, Optimizer(), lambda name: Rate(3.0) if name[0] == "1" else Rate())
+
+    assert [group["rate"][0] for group in own.param_groups] == [1, 1, 3, 3]

@@ -5,13 +5,14 @@ import torch
 from small_runs import METHODS, make_run, small_backbone
 from torch import nn
 
-from sslpipe import schema
 from sslpipe.errors import UserError
+from sslpipe.methods import method_class
 from sslpipe.methods.method import Step
 from sslpipe.networks.backbones import build_backbone
 from sslpipe.networks.small_map_conv import SmallMapConv2d
 from sslpipe.running import cost, memory
 from sslpipe.running.cost import Cost, cost_of, peak_flops
+from sslpipe.schema.methods.base import Projector
 from sslpipe.training import loop
 
 CPU = torch.device("cpu")
@@ -29,15 +30,15 @@ def test_flops_are_those_of_the_layers_by_hand(monkeypatch):
     views = 2 * images
     logits = 2 * (2 * images) * (2 * images) * 8
     expected = views * (2 * convolution + 3 * head) + 3 * logits
-    assert cost_of(method, "sgd", images, [16, 16]).flops == expected
+    assert cost_of(method, "sgd", images, [16, 16], []).flops == expected
 
 
 def test_flops_of_a_resnet50_are_the_published_ones():
     """4.09 GMAC for one forward pass of 224 px (torchvision's table; its classifier is 0.002)."""
-    run = make_run("simclr", settings={"projector": schema.Projector(hidden=8, output=8)})
+    run = make_run("simclr", settings={"projector": Projector(hidden=8, output=8)})
     encoder = build_backbone("resnet50")
-    method = loop.METHODS["simclr"](encoder, run.settings, None)
-    flops = cost_of(method, "sgd", 2, [224, 224]).flops
+    method = method_class("simclr")(encoder, run.settings, None)
+    flops = cost_of(method, "sgd", 2, [224, 224], []).flops
     stem = 2 * 118e6  # whose input needs no gradient
     assert flops / 4 == pytest.approx(3 * 2 * 4.087e9 - stem, rel=0.01)
 
@@ -48,7 +49,7 @@ def test_counting_leaves_the_method_alone(monkeypatch):
         method = loop.build_method(make_run(name), None)
         before = {k: v.clone() for k, v in method.state_dict().items()}
         random = torch.get_rng_state()
-        cost_of(method, "adam", 8, [16, 16, 8])
+        cost_of(method, "adam", 8, [16, 16], [8])
         assert all(torch.equal(v, before[k]) for k, v in method.state_dict().items())
         assert torch.equal(random, torch.get_rng_state())
         assert all(p.grad is None for p in method.parameters())
@@ -63,8 +64,8 @@ def test_activations_are_what_autograd_keeps(autocast, monkeypatch):
     """
     monkeypatch.setattr(SmallMapConv2d, "largest_map", 0)
     run = make_run("simclr")
-    method = loop.METHODS["simclr"](build_backbone("resnet18"), run.settings, autocast).train()
-    counted = cost_of(method, "sgd", 4, [32, 32])
+    method = method_class("simclr")(build_backbone("resnet18"), run.settings, autocast).train()
+    counted = cost_of(method, "sgd", 4, [32, 32], [])
     kept = {}
 
     def keep(tensor):
@@ -85,11 +86,11 @@ def test_activations_are_what_autograd_keeps(autocast, monkeypatch):
 def test_weights_are_parameters_gradients_and_moments():
     method = nn.Module()
     run = make_run("byol")
-    method = loop.METHODS["byol"](build_backbone("resnet18"), run.settings, None)
+    method = method_class("byol")(build_backbone("resnet18"), run.settings, None)
     trained = sum(p.numel() for p in method.parameters() if p.requires_grad)
     everything = sum(t.numel() * t.element_size() for t in method.state_dict().values())
     for optimizer, moments in (("adam", 2), ("sgd", 1), ("lars", 1)):
-        assert cost_of(method, optimizer, 4, [32, 32]).weights == everything + trained * 4 * (
+        assert cost_of(method, optimizer, 4, [32, 32], []).weights == everything + trained * 4 * (
             1 + moments
         )
 

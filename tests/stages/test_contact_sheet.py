@@ -14,7 +14,7 @@ from sslpipe.errors import UserError
 from sslpipe.layout import Layout
 from sslpipe.params import load
 from sslpipe.reporting.contact_sheet import GAP, MARGIN
-from sslpipe.schema import Dataset
+from sslpipe.schema.data import Dataset
 from sslpipe.stages import contact_sheet
 
 PARAMS = load(Path(__file__).parents[2] / "presets/default.yaml")

@@ -20,7 +20,7 @@ from sslpipe.layout import Layout
 from sslpipe.params import load
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import Whose
-from sslpipe.schema import Corpus, Dataset
+from sslpipe.schema.data import Corpus, Dataset
 from sslpipe.stages import corpus, subset
 
 PARAMS = load(Path(__file__).parents[2] / "presets/default.yaml")

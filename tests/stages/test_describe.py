@@ -16,7 +16,7 @@ from sslpipe.errors import UserError
 from sslpipe.io.files import write_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import load
-from sslpipe.schema import Dataset
+from sslpipe.schema.data import Dataset
 from sslpipe.stages import describe
 
 ROOT = Path(__file__).parents[2]

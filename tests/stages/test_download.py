@@ -10,7 +10,7 @@ from sslpipe.errors import UserError
 from sslpipe.io.files import read_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import load
-from sslpipe.schema import Dataset
+from sslpipe.schema.data import Dataset
 from sslpipe.stages import download
 
 PARAMS = load(Path(__file__).parents[2] / "presets/default.yaml")

@@ -21,9 +21,9 @@ from sslpipe.layout import Layout
 from sslpipe.params import load
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import Whose
-from sslpipe.schema import Dataset
+from sslpipe.schema.data import Dataset
 from sslpipe.stages import download, subset
-from sslpipe.stages.inputs import without_copies
+from sslpipe.stages.sets import without_copies
 
 REAL = os.environ.get("SSLPIPE_TEST_IMAGES")
 

@@ -16,9 +16,10 @@ from sslpipe.layout import Layout
 from sslpipe.networks.backbones import build_backbone
 from sslpipe.networks.encoder_file import save_encoder
 from sslpipe.params import resolve
+from sslpipe.provenance.answers import CHECKSUM, checksum
 from sslpipe.reporting.leaderboard import compared, rows_of
 from sslpipe.reporting.model_card import Input, model_card
-from sslpipe.reporting.results import CHECKSUM, Results, checksum
+from sslpipe.reporting.results import Results
 from sslpipe.stages import claims, leaderboard, page
 from sslpipe.terminal.compare import print_comparison
 from sslpipe.terminal.leaderboard import print_leaderboard, read_leaderboard

@@ -4,19 +4,22 @@ import numpy as np
 import torch
 from torch import nn
 
-from sslpipe import schema
 from sslpipe.networks.split_batchnorm import SplitBatchNorm2d
 from sslpipe.running.checkpoint import RunState
-from sslpipe.schema import ResolvedRun
+from sslpipe.schema.methods.base import Projector
+from sslpipe.schema.methods.byol import BYOL
+from sslpipe.schema.methods.moco import MoCo
+from sslpipe.schema.methods.simclr import SimCLR
+from sslpipe.schema.training import Online, Pretrain, ResolvedRun, Views
 from sslpipe.training import loop
 from sslpipe.training.online import Watched
 
 CPU = torch.device("cpu")
-HEAD = schema.Projector(hidden=16, output=8)
+HEAD = Projector(hidden=16, output=8)
 SETTINGS = {
-    "simclr": schema.SimCLR(projector=HEAD),
-    "moco": schema.MoCo(projector=HEAD, queue=32, bn_groups=2),
-    "byol": schema.BYOL(projector=HEAD, predictor_hidden=16),
+    "simclr": SimCLR(projector=HEAD),
+    "moco": MoCo(projector=HEAD, queue=32, bn_groups=2),
+    "byol": BYOL(projector=HEAD, predictor_hidden=16),
 }
 METHODS = list(SETTINGS)
 # Of a history: what differs between two runs that are the same.
@@ -49,8 +52,8 @@ def make_run(method="moco", *, settings=None, checkpoint_minutes=60, **changes):
         "epochs": 2,
         "batch_size": 8,
         "checkpoint_minutes": checkpoint_minutes,
-        "views": schema.Views(local=1, local_size=8),
-        "online": schema.Online(datasets=["random"], knn_every=1, probe_every=2),
+        "views": Views(local=1, local_size=8),
+        "online": Online(datasets=["random"], knn_every=1, probe_every=2),
     }
     return ResolvedRun(
         name="x",
@@ -59,7 +62,7 @@ def make_run(method="moco", *, settings=None, checkpoint_minutes=60, **changes):
         corpus="c",
         image_size=16,
         settings=SETTINGS[method].model_copy(update=settings or {}),
-        pretrain=schema.Pretrain(**(pretrain | changes)),
+        pretrain=Pretrain(**(pretrain | changes)),
     )
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sslpipe import schema
+from sslpipe.schema.training import Views
 from sslpipe.training.batches import Plan, build_views, views_of_epoch
 
 CPU = torch.device("cpu")
@@ -32,12 +32,13 @@ def test_parts_and_ranks_share_the_same_batches(parts, ranks):
 
 def test_starting_later_in_an_epoch_gives_the_same_views():
     images = torch.randint(0, 256, (20, 16, 16, 3), dtype=torch.uint8)
-    views = build_views(schema.Views(local=2, local_size=8), 16)
+    views = build_views(Views(local=2, local_size=8), 16)
     plan = Plan(20, 5, seed=3)
     whole = list(views_of_epoch(images, views, plan, 2, 0, device=CPU))
     rest = list(views_of_epoch(images, views, plan, 2, 3, device=CPU))
     assert len(whole) == 4 and len(rest) == 1
-    global_views, local_views = whole[3]
+    global_views, local_views, labels = whole[3]
+    assert labels == ()
     assert [v.shape for v in global_views] == [(5, 3, 16, 16)] * 2
     assert [v.shape for v in local_views] == [(5, 3, 8, 8)] * 2
     for a, b in zip(global_views + local_views, rest[0][0] + rest[0][1], strict=True):
@@ -45,5 +46,5 @@ def test_starting_later_in_an_epoch_gives_the_same_views():
 
 
 def test_blur_kernel_is_a_tenth_of_the_side_and_odd():
-    sizes = {s: build_views(schema.Views(), s).global_policy.blur_kernel for s in (16, 32, 64, 96)}
+    sizes = {s: build_views(Views(), s).global_policy.blur_kernel for s in (16, 32, 64, 96)}
     assert sizes == {16: 3, 32: 3, 64: 7, 96: 9}

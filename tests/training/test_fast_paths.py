@@ -10,15 +10,15 @@ import torch
 from small_runs import METHODS, images, make_run, small_backbone, train
 from torch.nn import functional as F
 
-from sslpipe import schema
+from sslpipe.schema.training import Views
 from sslpipe.training import loop
 from sslpipe.training.batches import Plan, build_views
-from sslpipe.views import normalize
+from sslpipe.views.normalize import normalize
 
 PLAIN = {
     "precision": "fp32",
     "compile": "never",
-    "views": schema.Views(backend="torchvision", local=1, local_size=8),
+    "views": Views(backend="torchvision", local=1, local_size=8),
 }
 SGD = {"optimizer": "sgd", "lr": 0.05, "lr_scaling": "none"}
 # The plain losses of ten steps, as they came out when this file was written.
@@ -30,7 +30,7 @@ GOLDEN = {
 # What is switched on, and how far a loss may move, relative to it: rounding of the first steps' gradients
 # is carried on by the optimiser. bf16 has 8 bits, fp16 11.
 FAST = {
-    "batched views": ({"views": schema.Views(local=1, local_size=8)}, 1e-3),
+    "batched views": ({"views": Views(local=1, local_size=8)}, 1e-3),
     "views in worker processes": ({"views": PLAIN["views"].model_copy(update={"workers": 2})}, 0.0),
     "bf16": ({"precision": "bf16"}, 8e-2),
     "fp16": ({"precision": "fp16"}, 2e-2),

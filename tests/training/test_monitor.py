@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sslpipe.evaluation.features import effective_rank
+from sslpipe.evaluation.rank import effective_rank
 from sslpipe.training.monitor import collapsed, feature_std
 
 

@@ -12,10 +12,11 @@ import torch
 from safetensors.torch import save
 from small_runs import SETTINGS, TIMES, make_run, small_backbone, train
 
-from sslpipe import schema
 from sslpipe.errors import Interrupted, UserError
+from sslpipe.methods import method_class
 from sslpipe.running import checkpoint
 from sslpipe.running.checkpoint import RunState
+from sslpipe.schema.training import Views
 from sslpipe.training import loop, state
 
 SAVE = torch.save
@@ -40,7 +41,7 @@ def assert_same(actual, expected):
 
 
 def test_a_schedulers_warning_is_answered_with_the_code_to_try_again(tmp_path, monkeypatch):
-    run, after_step = make_run("simclr"), loop.METHODS["simclr"].after_step
+    run, after_step = make_run("simclr"), method_class("simclr").after_step
     expected = train(run, tmp_path / "whole")
 
     def warn(self, step):
@@ -48,11 +49,11 @@ def test_a_schedulers_warning_is_answered_with_the_code_to_try_again(tmp_path, m
         if step.index == 6:
             os.kill(os.getpid(), signal.SIGUSR1)
 
-    monkeypatch.setattr(loop.METHODS["simclr"], "after_step", warn)
+    monkeypatch.setattr(method_class("simclr"), "after_step", warn)
     with pytest.raises(Interrupted) as caught:
         train(run, tmp_path / "cut")
     assert caught.value.exit_code == 75
-    monkeypatch.setattr(loop.METHODS["simclr"], "after_step", after_step)
+    monkeypatch.setattr(method_class("simclr"), "after_step", after_step)
     assert_same(train(run, tmp_path / "cut"), expected)
 
 
@@ -66,14 +67,14 @@ def test_interrupted_by_a_signal(method, tmp_path, monkeypatch):
 
     stops = iter([0, 3, 4, 8])
     stop_at = next(stops)
-    after_step = loop.METHODS[method].after_step
+    after_step = method_class(method).after_step
 
     def interrupt(self, step):
         after_step(self, step)
         if step.index == stop_at:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(loop.METHODS[method], "after_step", interrupt)
+    monkeypatch.setattr(method_class(method), "after_step", interrupt)
     for _ in range(4):
         with pytest.raises(Interrupted) as caught:
             train(run, tmp_path / "cut")
@@ -87,7 +88,7 @@ def test_interrupted_by_a_signal(method, tmp_path, monkeypatch):
 
 def test_resumed_in_another_number_format(tmp_path, monkeypatch):
     """As `precision: auto` does on another device."""
-    run, after_step = make_run("simclr"), loop.METHODS["simclr"].after_step
+    run, after_step = make_run("simclr"), method_class("simclr").after_step
     formats = [None, torch.float16, torch.bfloat16, None]
     for stop_at, autocast in enumerate(formats[:-1]):
 
@@ -96,7 +97,7 @@ def test_resumed_in_another_number_format(tmp_path, monkeypatch):
             if step.index == stop_at:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-        monkeypatch.setattr(loop.METHODS["simclr"], "after_step", interrupt)
+        monkeypatch.setattr(method_class("simclr"), "after_step", interrupt)
         with pytest.raises(Interrupted):
             train(run, tmp_path, autocast=autocast)
     trained = train(run, tmp_path, autocast=formats[-1])
@@ -107,7 +108,7 @@ def test_killed_between_checkpoints(tmp_path, monkeypatch):
     """Without a warning: what was trained since the last checkpoint is trained again."""
     run = make_run()
     expected = train(run, tmp_path / "whole")
-    after_step = loop.METHODS["moco"].after_step
+    after_step = method_class("moco").after_step
 
     class Killed(BaseException):
         pass
@@ -118,10 +119,10 @@ def test_killed_between_checkpoints(tmp_path, monkeypatch):
             if step.index == killed_at:
                 raise Killed
 
-        monkeypatch.setattr(loop.METHODS["moco"], "after_step", after_step_or_die)
+        monkeypatch.setattr(method_class("moco"), "after_step", after_step_or_die)
         with pytest.raises(Killed):
             train(settings, tmp_path / "cut")
-        monkeypatch.setattr(loop.METHODS["moco"], "after_step", after_step)
+        monkeypatch.setattr(method_class("moco"), "after_step", after_step)
 
     train_until(2, make_run(checkpoint_minutes=0))
     train_until(7, run)
@@ -140,20 +141,20 @@ def test_history_has_the_promised_columns(tmp_path):
 
 def test_worker_processes_change_nothing(tmp_path):
     alone = train(make_run("simclr"), tmp_path / "alone")
-    run = make_run("simclr", views=schema.Views(local=1, local_size=8, workers=2))
+    run = make_run("simclr", views=Views(local=1, local_size=8, workers=2))
     assert_same(train(run, tmp_path / "workers"), alone)
 
 
 def test_divergence_is_one_clear_line_and_keeps_the_history(tmp_path, monkeypatch):
     run = make_run("simclr")
-    loss = loop.METHODS["simclr"].loss
+    loss = method_class("simclr").loss
 
     def diverge(self, views, local_views, step):
         output = loss(self, views, local_views, step)
         factor = float("nan") if step.index == 7 else 1.0
         return type(output)(output.loss * factor, output.embedding)
 
-    monkeypatch.setattr(loop.METHODS["simclr"], "loss", diverge)
+    monkeypatch.setattr(method_class("simclr"), "loss", diverge)
     with pytest.raises(UserError, match=r"x: the loss is not finite at step 8; lower lr"):
         train(run, tmp_path)
     assert len(pd.read_csv(tmp_path / "simclr/f/history.csv")) == 1
@@ -183,7 +184,7 @@ def flip_a_byte(path):
 
 def interrupted_at(step, run, folder, monkeypatch):
     """Killed without a warning in this step, a checkpoint written after each before it."""
-    method = loop.METHODS[run.method]
+    method = method_class(run.method)
     after_step = method.after_step
 
     def die(self, now):

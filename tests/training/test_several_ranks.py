@@ -14,10 +14,11 @@ import torch.multiprocessing as mp
 from small_runs import CPU, METHODS, TIMES, make_run, small_backbone, train
 
 from sslpipe.errors import Interrupted
+from sslpipe.methods import method_class
 from sslpipe.methods.moco import MoCo
 from sslpipe.networks.ranks import rank
 from sslpipe.running.launch import group
-from sslpipe.schema import ResolvedRun
+from sslpipe.schema.training import ResolvedRun
 from sslpipe.training import loop
 
 RANKS = 2
@@ -69,7 +70,7 @@ def work(number, ports, jobs):
 @contextmanager
 def after_each_step(method, stop_at, told):
     """Collects the method after each step, and sends rank `told` SIGTERM after step `stop_at`."""
-    kind = loop.METHODS[method]
+    kind = method_class(method)
     after_step, seen = kind.after_step, []
 
     def note(self, step):

@@ -10,6 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from sslpipe.methods.method import Step
 from sslpipe.optim.optimizers import build_optimizer
 from sslpipe.training import loop
+from sslpipe.training.batches import Part
 from sslpipe.training.step import OptimizerStep
 
 
@@ -22,7 +23,7 @@ def views(images, seed=0):
     draw = torch.Generator().manual_seed(seed)
     sides = (16, 16, 8)
     every = [torch.randn(images, 3, side, side, generator=draw) for side in sides]
-    return every[:2], every[2:]
+    return Part(every[:2], every[2:])
 
 
 def built(name, *, settings=None, autocast=None, **changes):
@@ -42,8 +43,8 @@ def test_parts_add_up_to_the_batch():
     whole, step = built("moco", settings=options | {"bn_groups": 4})
     whole_loss, _ = step([views(16)], Step(0, 9, 0))
     parts, step = built("moco", settings=options | {"bn_groups": 2}, accumulate=2)
-    (g, l) = views(16)  # noqa: E741
-    halves = [([v[s] for v in g], [v[s] for v in l]) for s in (slice(8), slice(8, 16))]
+    g, l, _ = views(16)  # noqa: E741
+    halves = [Part([v[s] for v in g], [v[s] for v in l]) for s in (slice(8), slice(8, 16))]
     parts_loss, _ = step(halves, Step(0, 9, 0))
     torch.testing.assert_close(parts_loss, whole_loss)
     for actual, expected in zip(weights(parts), weights(whole), strict=True):
@@ -62,7 +63,7 @@ def test_clipping_is_torchs(autocast):
     other = copy.deepcopy(method)
     before = weights(method)
     step([views(8)], Step(0, 9, 0))
-    other.loss(*views(8), Step(0, 9, 0)).loss.backward()
+    other.loss(*views(8)[:2], Step(0, 9, 0)).loss.backward()
     trained = [p for p in other.parameters() if p.requires_grad]
     norm = torch.nn.utils.clip_grad_norm_(trained, 0.01)
     assert norm > 0.02
@@ -76,8 +77,8 @@ def test_clipping_is_torchs(autocast):
 def test_an_overflow_in_fp16_changes_no_weight(optimizer):
     method, step = built("simclr", settings={"optimizer": optimizer}, autocast=torch.float16)
     before, scale = weights(method), step.scaler.get_scale()
-    global_views, local_views = views(8)
-    step([([v * 1e5 for v in global_views], local_views)], Step(0, 9, 0))
+    global_views, local_views, _ = views(8)
+    step([Part([v * 1e5 for v in global_views], local_views)], Step(0, 9, 0))
     assert all(torch.equal(a, b) for a, b in zip(weights(method), before, strict=True))
     assert step.scaler.get_scale() == scale / 2
     for module in method.modules():  # whose statistics the overflow has spoilt
@@ -111,6 +112,6 @@ def test_no_step_waits_for_the_device(name, optimizer):
         for number in range(2):
             sides = (16, 16, 8)
             parts = [[torch.empty(4, 3, side, side) for side in sides] for _ in range(2)]
-            loss, _ = step([(p[:2], p[2:]) for p in parts], Step(number, 9, 0))
+            loss, _ = step([Part(p[:2], p[2:]) for p in parts], Step(number, 9, 0))
         with pytest.raises(RuntimeError):
             loss.item()

@@ -6,7 +6,9 @@ import pytest
 import torch
 from view_helpers import drawn, photographs
 
-from sslpipe.views import RENDERERS, MultiCrop, ViewPolicy, batched_views
+from sslpipe.views import batched_views
+from sslpipe.views.multicrop import RENDERERS, MultiCrop
+from sslpipe.views.policy import ViewPolicy
 
 GLOBAL = ViewPolicy(size=40, scale=(0.3, 1.0))
 LOCAL = ViewPolicy(size=24, scale=(0.05, 0.3))

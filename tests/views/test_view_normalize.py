@@ -4,7 +4,7 @@ import torch
 import torchvision.transforms.v2.functional as F
 from view_helpers import photographs
 
-from sslpipe.views import as_input, normalize
+from sslpipe.views.normalize import as_input, normalize
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 

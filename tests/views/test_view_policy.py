@@ -7,7 +7,7 @@ import torch
 from torchvision.transforms import ColorJitter, RandomResizedCrop
 from view_helpers import draw_by, drawn
 
-from sslpipe.views import ViewPolicy
+from sslpipe.views.policy import ViewPolicy
 
 POLICY = ViewPolicy(size=32)
 KEY = {"seed": 3, "epoch": 5, "view": 1, "image_height": 60, "image_width": 90}

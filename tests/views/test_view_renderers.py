@@ -7,8 +7,8 @@ import torch
 import torchvision.transforms.v2.functional as F
 from view_helpers import drawn, only, photographs
 
-from sslpipe.views import ViewPolicy, batched_views, kornia_views, torchvision_views
-from sslpipe.views.policy import BRIGHTNESS, CONTRAST, HUE, SATURATION
+from sslpipe.views import batched_views, kornia_views, torchvision_views
+from sslpipe.views.policy import BRIGHTNESS, CONTRAST, HUE, SATURATION, ViewPolicy
 
 LEVEL = 1 / 255 + 1e-6
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import torch
 
-from sslpipe.views import ViewParameters, ViewPolicy, draw
 from sslpipe.views.keyed import sample_keys
+from sslpipe.views.policy import ViewParameters, ViewPolicy, draw
 
 
 def photographs(count: int, height: int, width: int, seed: int = 0) -> torch.Tensor:

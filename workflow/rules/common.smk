@@ -1,6 +1,14 @@
-def code(*paths):
-    """The package's files that a stage's numbers depend on, as input files."""
-    return list(map(str, code_files(Path("ssl/sslpipe"), *paths)))
+def code(stage):
+    """A hash of the code that a stage's numbers come from; of a job with a part of its own, the method of
+    a run or the source of a data set, with that."""
+
+    def found(wildcards):
+        name = {"pretrain": "run", "download": "dataset", "describe": "dataset"}.get(
+            stage
+        )
+        return code_of(stage, params, wildcards[name] if name else None)
+
+    return found
 
 
 def settings(*path):

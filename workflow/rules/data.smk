@@ -1,6 +1,4 @@
 rule download:
-    input:
-        code(*CODE["download"]),
     output:
         "data/raw/{dataset}.tar",
         "data/raw/{dataset}.json",
@@ -12,6 +10,7 @@ rule download:
         mem_mb=growing(1000),
         runtime=growing(720),
     params:
+        code=code("download"),
         source=of_source,
         contents=contents_of,
     shell:
@@ -20,7 +19,6 @@ rule download:
 
 rule subset:
     input:
-        code(*CODE["subset"]),
         "data/raw/{dataset}.tar",
     output:
         "data/packed/{dataset}.npy",
@@ -36,6 +34,7 @@ rule subset:
         mem_mb=growing(4000),
         runtime=growing(240),
     params:
+        code=code("subset"),
         image_size=config["image_size"],
         dataset=of_dataset,
         # here too: the tar may be gone, and then nothing asks what it would be made of
@@ -48,7 +47,6 @@ rule subset:
 # too, so that no image that is scored anywhere can be trained on.
 rule corpus:
     input:
-        code(*CODE["corpus"]),
         lambda wildcards: expand(
             ["data/packed/{dataset}.{suffix}", "data/notes/{dataset}.json"],
             dataset=dict.fromkeys(
@@ -70,6 +68,7 @@ rule corpus:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
+        code=code("corpus"),
         corpus=settings("corpora", "{corpus}"),
         leaderboard=sorted(config["leaderboard"]),
         watched=config["pretrain"]["online"]["datasets"],

@@ -1,6 +1,5 @@
 rule embed:
     input:
-        "data/code/embed.json",
         "data/runs/{run}/encoder.safetensors",
         "data/packed/{dataset}.npy",
         "data/packed/{dataset}.csv",
@@ -16,13 +15,14 @@ rule embed:
         gpu=1,
         mem_mb=growing(6000),
         runtime=growing(60),
+    params:
+        code=code("embed"),
     shell:
         "sslpipe embed {wildcards.run} {wildcards.dataset} 2>&1 | tee {log}"
 
 
 rule evaluate:
     input:
-        "data/code/evaluate.json",
         "data/embeddings/{run}/{dataset}.npz",
     output:
         "reports/metrics/{dataset}/{run}.json",
@@ -37,6 +37,7 @@ rule evaluate:
         mem_mb=growing(6000),
         runtime=growing(120),
     params:
+        code=code("evaluate"),
         evaluate=config["evaluate"],
     shell:
         "sslpipe evaluate {wildcards.run} {wildcards.dataset} 2>&1 | tee {log}"
@@ -44,7 +45,6 @@ rule evaluate:
 
 rule finetune:
     input:
-        "data/code/finetune.json",
         "data/runs/{run}/encoder.safetensors",
         "data/packed/{dataset}.npy",
         "data/packed/{dataset}.csv",
@@ -62,6 +62,7 @@ rule finetune:
         mem_mb=growing(12000),
         runtime=growing(480),
     params:
+        code=code("finetune"),
         finetune=config["finetune"],
         run=settings("runs", "{run}"),
         pretrain=config["pretrain"],

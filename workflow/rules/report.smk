@@ -35,13 +35,6 @@ FIGURES = [
 
 rule describe:
     input:
-        code(
-            "stages/describe.py",
-            "data/index.py",
-            "reporting/datasets.py",
-            "reporting/letters.py",
-            "reporting/markdown.py",
-        ),
         "data/packed/{dataset}.csv",
         "data/raw/{dataset}.json",
         "data/notes/{dataset}.json",
@@ -56,6 +49,7 @@ rule describe:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        code=code("describe"),
         dataset=of_dataset,
         image_size=config["image_size"],
         contact_sheets=config["contact_sheets"],
@@ -65,14 +59,6 @@ rule describe:
 
 rule contact_sheet:
     input:
-        code(
-            "stages/contact_sheet.py",
-            "data/index.py",
-            "reporting/contact_sheet.py",
-            "reporting/letters.py",
-            "reporting/markdown.py",
-            "reporting/pictures.py",
-        ),
         "data/packed/{dataset}.npy",
         "data/packed/{dataset}.csv",
     output:
@@ -84,13 +70,14 @@ rule contact_sheet:
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
+    params:
+        code=code("contact_sheet"),
     shell:
         "sslpipe contact_sheet {wildcards.dataset} 2>&1 | tee {log}"
 
 
 rule neighbours:
     input:
-        code("stages/neighbours.py", "data/index.py", "reporting"),
         "data/packed/{dataset}.npy",
         "data/packed/{dataset}.csv",
         lambda wildcards: [
@@ -113,6 +100,7 @@ rule neighbours:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        code=code("neighbours"),
         runs=config["runs"],
     shell:
         "sslpipe neighbours {wildcards.dataset} 2>&1 | tee {log}"
@@ -120,7 +108,6 @@ rule neighbours:
 
 rule leaderboard:
     input:
-        code("stages/leaderboard.py", "schema/report.py", "reporting"),
         DATA,
         METRICS,
         PREDICTIONS,
@@ -141,6 +128,7 @@ rule leaderboard:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        code=code("leaderboard"),
         leaderboard=config["leaderboard"],
         runs=config["runs"],
         evaluate=config["evaluate"],
@@ -152,7 +140,6 @@ rule leaderboard:
 
 rule figures:
     input:
-        code("stages/figures.py", "reporting"),
         HISTORIES,
         METRICS,
         PREDICTIONS,
@@ -175,6 +162,7 @@ rule figures:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        code=code("figures"),
         evaluate=config["evaluate"],
         leaderboard=config["leaderboard"],
         runs=config["runs"],
@@ -184,7 +172,6 @@ rule figures:
 
 rule study:
     input:
-        code("stages/study.py", "schema/report.py", "reporting"),
         METRICS,
         PREDICTIONS,
         PRETRAIN_REPORTS,
@@ -199,6 +186,7 @@ rule study:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        code=code("study"),
         study=settings("studies", "{study}"),
         leaderboard=config["leaderboard"],
         runs=config["runs"],
@@ -209,7 +197,6 @@ rule study:
 
 rule claims:
     input:
-        code("stages/claims.py", "schema/report.py", "reporting"),
         HISTORIES,
         METRICS,
         PREDICTIONS,
@@ -225,6 +212,7 @@ rule claims:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        code=code("claims"),
         claims=config["claims"],
         leaderboard=config["leaderboard"],
         runs=config["runs"],
@@ -238,7 +226,6 @@ rule claims:
 
 rule page:
     input:
-        code("stages/page.py", "reporting"),
         "reports/leaderboard.json",
         "reports/claims.json",
         DATA,
@@ -261,6 +248,7 @@ rule page:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        code=code("page"),
         leaderboard=config["leaderboard"],
         runs=config["runs"],
         studies=config["studies"],

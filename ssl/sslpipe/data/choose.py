@@ -9,7 +9,7 @@ from sslpipe.data.raw import LOOSE, Member
 from sslpipe.data.splits import PACKED, UNLABELLED, assign, share
 from sslpipe.errors import UserError, few
 from sslpipe.io.progress import say
-from sslpipe.schema import Dataset
+from sslpipe.schema.data import Dataset
 
 
 class Choice(NamedTuple):

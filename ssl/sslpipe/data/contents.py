@@ -12,72 +12,39 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from sslpipe.cores import usable_cores
 from sslpipe.data.suffixes import may_be_image
 from sslpipe.data.tree import walk
 from sslpipe.errors import UserError
 from sslpipe.io.files import digest, read_json, write_json
 from sslpipe.io.progress import progress
 from sslpipe.layout import Layout
-from sslpipe.running.cores import usable_cores
-from sslpipe.schema import Dataset
-from sslpipe.schema.sources import Downloaded, Folder, MiniImageNet
+from sslpipe.schema.data import Dataset
+from sslpipe.schema.sources.base import Watched
 
 SAMPLE = 4096
 """Bytes at either end of a file of ImageNet that are read, of 150 GB."""
 MANY = 1000
 """So many files are hashed before a bar shows it."""
-PATHS = {"path", "directory", "imagenet"}
-
-
-class Watched(NamedTuple):
-    """What a source reads: all of a folder, or some files. sampled: too much to be read in whole."""
-
-    folder: Path | None = None
-    files: tuple[Path, ...] = ()
-    sampled: bool = False
-
-    @property
-    def is_there(self) -> bool:
-        return bool(self.files) if self.folder is None else self.folder.is_dir()
 
 
 def watched(dataset: Dataset, layout: Layout) -> Watched | None:
-    """None for a source that reads nothing on this machine."""
-    source = dataset.source
-    if isinstance(source, Folder):
-        path = layout.given(source.path)
-        if path.is_dir():
-            return Watched(folder=path)
-        table = layout.given(source.labels.table) if source.labels else path
-        return Watched(files=tuple(file for file in dict.fromkeys((path, table)) if file.is_file()))
-    if isinstance(source, MiniImageNet) and source.imagenet is not None:
-        return Watched(folder=layout.given(source.imagenet), sampled=True)
-    if isinstance(source, Downloaded) and source.directory is not None:
-        return Watched(files=_archives(source, layout.given(source.directory)))
-    return None
-
-
-def _archives(source: Downloaded, folder: Path) -> tuple[Path, ...]:
-    if isinstance(source, MiniImageNet):
-        return tuple(sorted([*folder.rglob("*.parquet"), *_there(folder, source.LISTS)]))
-    return tuple(_there(folder, source.FILES))
-
-
-def _there(folder: Path, names: tuple[str, ...]) -> list[Path]:
-    return [folder / name for name in names if (folder / name).is_file()]
+    """What the source reads on this machine; None for one that reads nothing here."""
+    return dataset.source.watched(layout.given)
 
 
 def settings(dataset: Dataset) -> dict[str, Any]:
     """What params.yaml says of a set, but for where its files lie: moving them changes nothing."""
     said = dataset.model_dump(mode="json", exclude_unset=True)
-    return said | {"source": {k: v for k, v in said["source"].items() if k not in PATHS}}
+    places = dataset.source.PLACES
+    return said | {"source": {k: v for k, v in said["source"].items() if k not in places}}
 
 
 def source_settings(dataset: Dataset) -> dict[str, Any]:
     """The part of `settings` that the tar of originals depends on."""
-    needs_classes = {"labelled": dataset.labelled} if isinstance(dataset.source, Folder) else {}
+    needs_classes = {"labelled": dataset.labelled} if dataset.source.READS_FOLDERS else {}
     return settings(dataset)["source"] | needs_classes
 
 

@@ -14,7 +14,7 @@ import urllib3
 from sslpipe.errors import UserError
 from sslpipe.io.files import locked, need_space
 from sslpipe.io.progress import ByteBar, say
-from sslpipe.schema.sources import Downloaded
+from sslpipe.schema.sources.base import Downloaded
 
 ATTEMPTS = 5
 """Of each address, without a byte of progress."""

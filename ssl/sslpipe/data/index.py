@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sslpipe.cores import usable_cores
 from sslpipe.data.splits import PACKED, UNLABELLED
 from sslpipe.errors import UserError
 from sslpipe.io.files import Hashed, atomic
 from sslpipe.layout import Layout
-from sslpipe.running.cores import usable_cores
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 PHASH = re.compile(r"([0-9a-f]{16})?")

@@ -26,6 +26,7 @@ from typing import NamedTuple, TextIO
 import numpy as np
 from filelock import FileLock, Timeout
 
+from sslpipe.cores import usable_cores
 from sslpipe.data import splits
 from sslpipe.data.choose import Choice
 from sslpipe.data.decode import Batch, Decoded, How, decode_batch
@@ -33,7 +34,6 @@ from sslpipe.data.index import Entry, parse, write_index
 from sslpipe.errors import UserError, few
 from sslpipe.io.files import need_space
 from sslpipe.io.progress import progress, say
-from sslpipe.running.cores import usable_cores
 
 BATCH_BYTES = 2**20
 """Pixels that a process returns at a time."""

@@ -2,10 +2,13 @@
 
 import hashlib
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 from sslpipe.errors import UserError, few
 from sslpipe.io.progress import say
-from sslpipe.schema import Splits
+
+if TYPE_CHECKING:
+    from sslpipe.schema.data import Splits
 
 SPLITS = ("train", "val", "public", "private")
 UNLABELLED = "unlabelled"
@@ -19,7 +22,7 @@ def share(name: str, purpose: str = "") -> float:
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
-def assign(source_name: str, given: str, given_by_source: Collection[str], splits: Splits) -> str:
+def assign(source_name: str, given: str, given_by_source: Collection[str], splits: "Splits") -> str:
     """The split of one image: train, val, public or private.
 
     given: the split that the source gave it: one of all, train, test, val, public, private.

@@ -6,17 +6,13 @@ from torch import Tensor, nn
 
 from sslpipe.errors import UserError
 from sslpipe.io.progress import progress
-from sslpipe.views import as_input, draw
 from sslpipe.views.batched_views import render
 from sslpipe.views.keyed import sample_keys
-from sslpipe.views.policy import ViewPolicy
+from sslpipe.views.normalize import as_input
+from sslpipe.views.policy import ViewPolicy, draw
 
 # Pixels of a batch: 512 images of 96×96.
 BATCH_PIXELS = 512 * 96 * 96
-# Images of which views are embedded, and features of which all pairs are compared.
-UNUSED = "unused"
-"""In a split's place: an image that takes no part in scores."""
-MOST_PAIRED = 1000
 
 
 @torch.no_grad()
@@ -80,11 +76,6 @@ def two_views(images: np.ndarray) -> np.ndarray:
     return views
 
 
-def evenly(images: int, most: int) -> np.ndarray:
-    """At most `most` of the row numbers 0 … images-1, evenly spaced, ascending."""
-    return np.unique(np.linspace(0, images - 1, min(images, most)).round().astype(int))
-
-
 def _features(
     encoder: nn.Module,
     images: np.ndarray | Tensor,
@@ -94,20 +85,3 @@ def _features(
     batch = torch.as_tensor(images).to(device)
     with torch.autocast(device.type, autocast, enabled=autocast is not None):
         return encoder(as_input(batch)).float().cpu()
-
-
-def effective_rank(features: Tensor) -> float:
-    """exp of the entropy of the normalised singular values of (N, D): 1 to min(N, D).
-
-    RankMe (Garrido et al. 2023), without the ε that it adds to each share. The singular values come
-    from the smaller of the two Gram matrices, in float64; those that are rounding errors count as 0.
-    """
-    x = features.cpu().double()
-    gram = x.T @ x if x.shape[0] >= x.shape[1] else x @ x.T
-    squares = torch.linalg.eigvalsh(gram)
-    singular = squares.clamp_min(0).sqrt()
-    singular = singular[singular > 1e-7 * singular.max()]
-    if len(singular) == 0:  # all features are zero
-        return 0.0
-    share = singular / singular.sum()
-    return float((-(share * share.log()).sum()).exp())

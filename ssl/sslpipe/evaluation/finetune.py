@@ -23,12 +23,12 @@ from sslpipe.errors import UserError
 from sslpipe.evaluation.features import extract
 from sslpipe.evaluation.scores import answers, top_k
 from sslpipe.io.progress import progress, say
-from sslpipe.schema import Finetune
+from sslpipe.schema.evaluation import Finetune
 from sslpipe.seeds import generator, seed_of
-from sslpipe.views import ViewPolicy, normalize
 from sslpipe.views.batched_views import render
 from sslpipe.views.keyed import sample_keys
-from sslpipe.views.multicrop import one_view
+from sslpipe.views.normalize import normalize
+from sslpipe.views.policy import ViewPolicy, one_view
 
 WARM_UP = 0.1
 """Share of the steps in which the learning rate rises."""

@@ -18,10 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sslpipe.evaluation.features import UNUSED, effective_rank, evenly
+from sslpipe.data.splits import SPLITS
+from sslpipe.evaluation.chosen import UNUSED, evenly
 from sslpipe.evaluation.few_labels import labelled_part
 from sslpipe.evaluation.knn import nearest, vote
 from sslpipe.evaluation.probe import Probes, fit_probes, standardise
+from sslpipe.evaluation.rank import effective_rank
 from sslpipe.evaluation.scores import answers, chance, in_top_k, mean_per_class, top_k
 from sslpipe.evaluation.structure import (
     MAP_IMAGES,
@@ -33,9 +35,8 @@ from sslpipe.evaluation.structure import (
     strip,
     uniformity,
 )
-from sslpipe.schema import Evaluate, Knn, Probe
+from sslpipe.schema.evaluation import Evaluate, Knn, Probe
 
-SPLITS = ("train", "val", "public", "private")
 Score = float | int | bool | str | None
 Cell = tuple[float, float]  # learning rate, weight decay
 Of = dict[str, Tensor]  # by split, and "test": public, then private

@@ -11,7 +11,7 @@ from sklearn.manifold import TSNE
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from sslpipe.evaluation.features import MOST_PAIRED, evenly
+from sslpipe.evaluation.chosen import MOST_PAIRED, evenly
 
 MAP_IMAGES = 1000
 STRIPS = 8

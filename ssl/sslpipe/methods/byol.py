@@ -4,22 +4,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sslpipe import schema
 from sslpipe.methods.losses import cosine_regression
 from sslpipe.methods.method import Method, Output, Step
 from sslpipe.networks.heads import mlp
-from sslpipe.networks.momentum import cosine_momentum, ema_update, momentum_copy
+from sslpipe.networks.momentum import ema_update, momentum_at, momentum_copy
+from sslpipe.schema.methods.byol import BYOL as BYOLSettings
 
 
 class BYOL(Method):
     """The online network predicts the momentum target's projection of the other view."""
 
     def __init__(
-        self, encoder: nn.Module, settings: schema.BYOL, autocast: torch.dtype | None = None
+        self, encoder: nn.Module, settings: BYOLSettings, autocast: torch.dtype | None = None
     ) -> None:
         super().__init__(encoder, autocast)
         head = settings.projector
-        self.ema = settings.ema
+        self.ema, self.ema_schedule = settings.ema, settings.ema_schedule
         self.projector = mlp(encoder.width, head.hidden, head.output, batch_norm=True)
         self.predictor = mlp(head.output, settings.predictor_hidden, head.output, batch_norm=True)
         self.target_encoder = momentum_copy(self.encoder)
@@ -51,6 +51,6 @@ class BYOL(Method):
         return Output(loss, F.normalize(z[0].detach(), dim=-1))
 
     def after_step(self, step: Step) -> None:
-        momentum = cosine_momentum(step.index, step.total, self.ema)
+        momentum = momentum_at(step.index, step.total, self.ema, self.ema_schedule)
         ema_update(self.target_encoder, self.encoder, momentum)
         ema_update(self.target_projector, self.projector, momentum)

@@ -1,9 +1,12 @@
 """What every method is to the training loop."""
 
 from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from sslpipe.optim.optimizers import Rate
 
 
 @dataclass(frozen=True)
@@ -28,26 +31,62 @@ class Output:
     embedding: Tensor
 
 
+class Labels(NamedTuple):
+    """of_class: int64 (N,), the class within its data set, -1 without a label; of_set: int64 (N,), which
+    of the corpus's sets."""
+
+    of_class: Tensor
+    of_set: Tensor
+
+
 class Method(nn.Module):
     """Encoder, heads and whatever else a method trains with; all its state in ordinary buffers.
 
-    A subclass builds its heads in `__init__`, computes its loss in `loss`, and does in
-    `after_step` what follows the optimiser. Parameters with `requires_grad` are optimised.
+    A subclass builds its heads in `__init__` and computes its loss in `loss`; what else it may need of
+    the training loop, it says here. Parameters with `requires_grad` are optimised.
     Of several ranks each has its part of the batch, and the gradients are averaged over them.
     """
+
+    GLOBAL_VIEWS: ClassVar[int] = 2
+    """1 or 2."""
+    COLOUR: ClassVar[bool] = True
+    """False: views are cropped and flipped, and neither their colours nor their sharpness changed."""
+    LABELLED: ClassVar[bool] = False
+    """True: `__init__` gets `classes`, how many each set of the corpus has, and `loss` gets `labels`."""
+    WATCHED: ClassVar[bool] = True
+    """Whether a training is refused whose embeddings fall together."""
+    NO_DECAY: ClassVar[tuple[str, ...]] = ("cls_token", "mask_token", "pos_embed")
+    """Parameters of these names, or below them, have no weight decay, as those of one dimension."""
 
     def __init__(self, encoder: nn.Module, autocast: torch.dtype | None) -> None:
         super().__init__()
         self.encoder = encoder
         self.autocast = autocast
 
+    @property
+    def exported(self) -> nn.Module:
+        """The encoder that is scored and saved."""
+        return self.encoder
+
     def loss(self, global_views: list[Tensor], local_views: list[Tensor], step: Step) -> Output:
-        """`global_views`: two tensors (N, 3, S, S); `local_views`: any number of (N, 3, s, s)."""
+        """`global_views`: GLOBAL_VIEWS tensors (N, 3, S, S); `local_views`: any number of (N, 3, s, s).
+
+        A labelled method's takes `labels` too."""
         raise NotImplementedError
 
-    def forward(self, global_views: list[Tensor], local_views: list[Tensor], step: Step) -> Output:
+    def forward(
+        self, global_views: list[Tensor], local_views: list[Tensor], step: Step, *labels: Labels
+    ) -> Output:
         """`loss`, where DistributedDataParallel looks for it."""
-        return self.loss(global_views, local_views, step)
+        return self.loss(global_views, local_views, step, *labels)
+
+    def rate(self, name: str) -> Rate:
+        """How the learning rate counts for a parameter, by its name."""
+        return Rate()
+
+    def after_backward(self, step: Step) -> None:
+        """Called once in each optimiser step before it changes a weight, with the step's gradients,
+        clipped. A parameter whose gradient is set to None stays as it is."""
 
     def after_step(self, step: Step) -> None:
         """Called once after each optimiser step."""

@@ -4,12 +4,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sslpipe import schema
 from sslpipe.methods.losses import info_nce
 from sslpipe.methods.method import Method, Output, Step
 from sslpipe.networks.heads import mlp
-from sslpipe.networks.momentum import ema_update, momentum_copy
+from sslpipe.networks.momentum import ema_update, momentum_at, momentum_copy
 from sslpipe.networks.ranks import joined, own_part, ranks
+from sslpipe.schema.methods.moco import MoCo as MoCoSettings
 from sslpipe.seeds import seed_of
 from sslpipe.views.keyed import sample_keys
 
@@ -20,12 +20,12 @@ class MoCo(Method):
     queue: Tensor
 
     def __init__(
-        self, encoder: nn.Module, settings: schema.MoCo, autocast: torch.dtype | None = None
+        self, encoder: nn.Module, settings: MoCoSettings, autocast: torch.dtype | None = None
     ) -> None:
         super().__init__(encoder, autocast)
         head = settings.projector
         self.temperature = settings.temperature
-        self.ema = settings.ema
+        self.ema, self.ema_schedule = settings.ema, settings.ema_schedule
         self.symmetric = settings.symmetric
         # Without groups a permutation changes no statistic, so there is nothing to shuffle.
         self.shuffle = settings.shuffle_bn and settings.bn_groups > 1
@@ -48,8 +48,9 @@ class MoCo(Method):
             locals_ = [F.normalize(z, dim=-1) for z in locals_]
 
         if step.part == 0:
-            ema_update(self.key_encoder, self.encoder, self.ema)
-            ema_update(self.key_projector, self.projector, self.ema)
+            momentum = momentum_at(step.index, step.total, self.ema, self.ema_schedule)
+            ema_update(self.key_encoder, self.encoder, momentum)
+            ema_update(self.key_projector, self.projector, momentum)
 
         keyed = [global_views[1], global_views[0]][: len(queried)]
         keys = [self.keys(view, step, number) for number, view in enumerate(keyed)]

@@ -4,16 +4,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sslpipe import schema
 from sslpipe.methods.losses import nt_xent
 from sslpipe.methods.method import Method, Output, Step
 from sslpipe.networks.heads import mlp
 from sslpipe.networks.ranks import gather, rank
+from sslpipe.schema.methods.simclr import SimCLR as SimCLRSettings
 
 
 class SimCLR(Method):
     def __init__(
-        self, encoder: nn.Module, settings: schema.SimCLR, autocast: torch.dtype | None = None
+        self, encoder: nn.Module, settings: SimCLRSettings, autocast: torch.dtype | None = None
     ) -> None:
         super().__init__(encoder, autocast)
         head = settings.projector

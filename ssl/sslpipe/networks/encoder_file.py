@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,11 +14,13 @@ from torch import Tensor, nn
 from sslpipe.errors import UserError
 from sslpipe.io.files import write_bytes
 from sslpipe.networks.backbones import build_backbone
-from sslpipe.schema import ResolvedRun
+
+if TYPE_CHECKING:
+    from sslpipe.schema.training import ResolvedRun
 
 
 def save_encoder(
-    path: Path, encoder: nn.Module, run: ResolvedRun, made_of: Mapping[str, Any]
+    path: Path, encoder: nn.Module, run: "ResolvedRun", made_of: Mapping[str, Any]
 ) -> str:
     """The same weights, made of the same (see provenance.record), always give the same bytes. Returns
     their checksum."""

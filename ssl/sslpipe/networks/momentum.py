@@ -22,7 +22,13 @@ def ema_update(target: nn.Module, online: nn.Module, momentum: float) -> None:
     torch._foreach_lerp_(list(target.parameters()), list(online.parameters()), 1 - momentum)
 
 
-def cosine_momentum(step: int, total: int, start: float) -> float:
-    """1 − (1 − start) · (cos(π·step/total) + 1) / 2: `start` at step 0, 1 at `total`
-    (BYOL, Grill et al. 2020, section 3.2)."""
-    return 1 - (1 - start) * (math.cos(math.pi * step / total) + 1) / 2
+def momentum_at(step: int, total: int, start: float, schedule: str) -> float:
+    """`constant`: start. Else `start` at step 0 and 1 at `total`: `cosine`,
+    1 − (1 − start) · (cos(π·step/total) + 1) / 2 (BYOL, Grill et al. 2020, section 3.2), or `linear`
+    (I-JEPA, Assran et al. 2023)."""
+    left = {
+        "constant": 1.0,
+        "cosine": (math.cos(math.pi * step / total) + 1) / 2,
+        "linear": 1 - step / total,
+    }
+    return 1 - (1 - start) * left[schedule]

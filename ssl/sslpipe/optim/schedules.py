@@ -11,6 +11,12 @@ def peak_lr(base: float, scaling: str, batch_size: int) -> float:
     return base * factor[scaling]
 
 
+def cosine(start: float, end: float, steps: int) -> np.ndarray:
+    """float64 (steps,): half a cosine from `start` at the first step to `end` at the last."""
+    share = np.arange(steps) / max(steps - 1, 1)
+    return end + (start - end) * 0.5 * (1 + np.cos(np.pi * share))
+
+
 def warmup_cosine(peak: float, steps: int, warmup: int) -> np.ndarray:
     """float64 (steps,): linear from peak/warmup to peak, then half a cosine towards zero."""
     step = np.arange(steps)

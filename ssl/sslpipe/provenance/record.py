@@ -12,8 +12,8 @@ from sslpipe.errors import UserError
 from sslpipe.io.files import digest
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
-from sslpipe.provenance.code import code_hash
-from sslpipe.schema import ResolvedRun
+from sslpipe.provenance.code import code_of
+from sslpipe.schema.training import ResolvedRun
 
 Record = dict[str, Any]
 """identity: a hash of the rest; settings, code, inputs: name → hash, name → hash, name → content."""
@@ -113,7 +113,7 @@ def record(artefact: Artefact, params: Params, contents: Mapping[str, str | None
         "settings": {
             name: digest(value)[:16] for name, value in _settings(artefact, params).items()
         },
-        "code": {stage: code_hash(stage) for stage in STAGES[artefact.kind]},
+        "code": {stage: code_of(stage, params, artefact.name) for stage in STAGES[artefact.kind]},
         "inputs": dict(contents),
     }
     return {"identity": digest(parts), **parts}

@@ -8,7 +8,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,9 @@ from sslpipe.data.index import Entry, Index
 from sslpipe.data.splits import SPLITS, UNLABELLED
 from sslpipe.reporting.letters import numbered
 from sslpipe.reporting.markdown import code, table
-from sslpipe.schema import Dataset
+
+if TYPE_CHECKING:
+    from sslpipe.schema.data import Dataset
 
 MANY_CLASSES = 30
 """Of more classes than this only the largest and the smallest have a row."""
@@ -28,66 +30,9 @@ MOST_NAMES = 5
 """In a group of equal images, or of classes that a split lacks."""
 
 
-class Origin(NamedTuple):
-    """homepage: an address, or '' where there is none."""
-
-    title: str
-    homepage: str
-    licence: str
-
-
-IMAGENET_TERMS = "ImageNet's terms of access: non-commercial research and education"
-ORIGINS = {
-    "photo_patches": Origin(
-        "the example images of scikit-image and scikit-learn",
-        "https://scikit-image.org/docs/stable/api/skimage.data.html",
-        "each photograph has its own, see the notes in these two packages",
-    ),
-    "digits": Origin(
-        "Optical Recognition of Handwritten Digits, UCI Machine Learning Repository",
-        "https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits",
-        "CC BY 4.0",
-    ),
-    "elpv": Origin("ELPV dataset", "https://github.com/zae-bayern/elpv-dataset", "CC BY-NC-SA 4.0"),
-    "folder": Origin("your own images", "", "your own"),
-    "cub200_2011": Origin(
-        "Caltech-UCSD Birds-200-2011",
-        "https://www.vision.caltech.edu/datasets/cub_200_2011/",
-        "images from Flickr, for non-commercial research",
-    ),
-    "mini_imagenet": Origin(
-        "Mini-ImageNet", "https://huggingface.co/datasets/timm/mini-imagenet", IMAGENET_TERMS
-    ),
-    "sun397": Origin(
-        "SUN database", "https://vision.princeton.edu/projects/2010/SUN/", "for research"
-    ),
-    "inaturalist": Origin(
-        "iNaturalist 2021",
-        "https://github.com/visipedia/inat_comp/tree/master/2021",
-        "Creative Commons licences chosen by each photographer, partly non-commercial; the images "
-        "are not passed on",
-    ),
-    "cc12m": Origin(
-        "Conceptual 12M",
-        "https://github.com/google-research-datasets/conceptual-12m",
-        "a list of links only; the images belong to their owners and are not passed on",
-    ),
-    "cifar10": Origin("CIFAR-10", "https://www.cs.toronto.edu/~kriz/cifar.html", "none stated"),
-    "stl10": Origin(
-        "STL-10",
-        "https://cs.stanford.edu/~acoates/stl10/",
-        "none stated; the images are from ImageNet",
-    ),
-    "imagenette": Origin("Imagenette", "https://github.com/fastai/imagenette", IMAGENET_TERMS),
-    "fashion_mnist": Origin(
-        "Fashion-MNIST", "https://github.com/zalandoresearch/fashion-mnist", "MIT"
-    ),
-}
-
-
 def page(
     name: str,
-    dataset: Dataset,
+    dataset: "Dataset",
     index: Index,
     image_size: int,
     sheet: str | None,
@@ -113,10 +58,10 @@ def page(
 
 
 def facts(
-    name: str, dataset: Dataset, index: Index, image_size: int, index_sha256: str
+    name: str, dataset: "Dataset", index: Index, image_size: int, index_sha256: str
 ) -> dict[str, Any]:
     """The same in short, as JSON: origin, images of each split, classes with their images."""
-    origin = ORIGINS[dataset.source.kind]
+    origin = dataset.source.ORIGIN
     images = Counter(entry.class_name for entry in index.entries)
     return {
         "name": name,
@@ -138,18 +83,18 @@ def facts(
 # --- sections ---------------------------------------------------------------------------------
 
 
-def _origin(dataset: Dataset) -> str:
+def _origin(dataset: "Dataset") -> str:
     kind = dataset.source.kind
-    title, homepage, licence = ORIGINS[kind]
+    title, homepage, licence = dataset.source.ORIGIN
     linked = f"[{title}]({homepage})" if homepage else title
     return f"{_description(dataset)} Source `{kind}`: {linked}. Licence: {licence}."
 
 
-def _description(dataset: Dataset) -> str:
+def _description(dataset: "Dataset") -> str:
     return inspect.getdoc(type(dataset.source)).partition("\n\n")[0]
 
 
-def _packing(dataset: Dataset, index: Index, image_size: int) -> str:
+def _packing(dataset: "Dataset", index: Index, image_size: int) -> str:
     settings = [f"`resize: {dataset.resize}`"]
     for key in ("max_classes", "max_images_per_class"):
         if (limit := getattr(dataset, key)) is not None:

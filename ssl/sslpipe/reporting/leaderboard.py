@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from sslpipe.data.splits import SPLITS
 from sslpipe.params import Params
 from sslpipe.reporting import statistics
 from sslpipe.reporting.paired import DIGITS, Comparison, Group, Json, Sampled, score_of
-from sslpipe.reporting.results import SPLITS, Results
+from sslpipe.reporting.results import Results
 from sslpipe.reporting.settings import is_baseline, settings
 
 Row = dict[str, Any]

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sslpipe.data.splits import SPLITS
 from sslpipe.errors import UserError
-from sslpipe.reporting.results import SPLITS, Results
+from sslpipe.reporting.results import Results
 from sslpipe.reporting.statistics import (
     bootstrap,
     holm,

@@ -15,6 +15,7 @@ from sslpipe.io.arrays import read_arrays
 from sslpipe.io.files import changed, digest, read_json, read_sealed, sha256
 from sslpipe.layout import Layout
 from sslpipe.params import Params
+from sslpipe.provenance.answers import CHECKSUM, checksum
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import CONTENT, KEY, Whose
 
@@ -26,8 +27,6 @@ Cell = tuple[str, str]  # (data set, run)
 LEADERBOARD = ("leaderboard", "runs", "evaluate", "report")
 CLAIMS = (*LEADERBOARD, "claims", "corpora", "studies")
 """What of params.yaml the two are made of, beside the results."""
-SPLITS = ("train", "val", "public", "private")
-CHECKSUM = "scores_sha256"  # in a file of answers: of the scores beside it
 
 
 @dataclass(frozen=True)
@@ -203,11 +202,6 @@ def _current(content: dict[str, T], key: str, path: Path) -> dict[str, T]:
     if not isinstance(content, dict) or key not in content:
         raise UserError(f"{path}: made by another version of sslpipe; run its stage again")
     return content
-
-
-def checksum(scores: dict[str, Any]) -> str:
-    """Of a cell's flat scores; not of times, so that the same answers are always the same bytes."""
-    return digest({key: value for key, value in scores.items() if not key.endswith("_seconds")})
 
 
 def _without_checksum(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-Flat = dict[str, Any]
+from sslpipe.schema.flat import Flat, flat
 
 # What does not change what is learnt, or only its last bits.
 WITHOUT_EFFECT = (
@@ -22,17 +22,6 @@ class Setting:
 
     name: str
     runs: tuple[str, ...]
-
-
-def flat(made: Mapping[str, Any]) -> Flat:
-    """A training report's resolved parameters, as keys that a run of params.yaml may override.
-
-    As in {"method": "moco", "backbone": …, "corpus": …, "image_size": …, "lr": …,
-    "projector.output": …, "epochs": …, "views.local": …, "seed": …}; a list is a value.
-    """
-    parameters = dict(made["parameters"])
-    nested = {**parameters.pop("settings"), **parameters.pop("pretrain"), **parameters}
-    return dict(leaves(nested))
 
 
 def effective(made: Mapping[str, Any]) -> Flat:
@@ -79,12 +68,3 @@ def settings(pretrain: Mapping[str, Mapping[str, Any]]) -> list[Setting]:
 def is_baseline(made: Mapping[str, Any]) -> bool:
     """Is it the untrained encoder, or raw pixels without an encoder?"""
     return made["method"] == "random" or made["backbone"] == "pixels"
-
-
-def leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Of nested dictionaries, with keys like `probe.epochs`; a list is a leaf."""
-    for key, inner in value.items():
-        if isinstance(inner, Mapping):
-            yield from leaves(inner, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", inner

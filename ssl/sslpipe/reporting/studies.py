@@ -13,7 +13,7 @@ from sslpipe.reporting.leaderboard import Row, speeds
 from sslpipe.reporting.paired import Comparison, Group, Json, Sampled
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.settings import effective, flat
-from sslpipe.reporting.trained import value_in_words
+from sslpipe.reporting.words import value_in_words
 
 SCORES = ("knn_top1", "probe_top1")
 DIFFERENCE = ("difference", "difference_low", "difference_high", "p")  # a `Comparison` in a score

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from sslpipe.reporting import table as tables
 from sslpipe.reporting.board import difference, scored
@@ -12,7 +13,9 @@ from sslpipe.reporting.paired import Json
 from sslpipe.reporting.studies import compared
 from sslpipe.reporting.table import BOTH, TEXT, Cell, Column, Group, Table, pipes
 from sslpipe.reporting.words import DASH, share, spent
-from sslpipe.schema.report import Report
+
+if TYPE_CHECKING:
+    from sslpipe.schema.report import Report
 
 HEADINGS = {"knn_top1": "k-NN top-1", "probe_top1": "probe top-1"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sslpipe.reporting.paired import Comparison
@@ -72,6 +72,21 @@ def spent(key: str, value: float | None) -> str:
     if key == "device_hours" and value < 1:
         return f"{value:.2g}"
     return f"{value:,.1f}" if key == "device_hours" else f"{value:,.0f}"
+
+
+def value_in_words(value: Any) -> str:
+    """A parameter's value as in params.yaml."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:g}"
+        case list() | tuple():
+            return f"[{', '.join(map(value_in_words, value))}]"
+        case _:
+            return str(value)
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

@@ -13,7 +13,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from sslpipe.methods.method import Method, Step
+from sslpipe.methods.method import Labels, Method, Step
 from sslpipe.networks.ranks import alone
 from sslpipe.networks.small_map_conv import SmallMapConv2d
 from sslpipe.networks.split_batchnorm import SplitBatchNorm2d
@@ -38,10 +38,12 @@ class Cost:
         return self.weights + self.activations
 
 
-def cost_of(method: Method, optimizer: str, images: int, sides: list[int]) -> Cost:
+def cost_of(
+    method: Method, optimizer: str, images: int, global_sides: list[int], local_sides: list[int]
+) -> Cost:
     """Count one pass of `method` for a part of `images` images, without computing anything.
 
-    sides: of the views in pixels, the two global ones first.
+    sides: of the views in pixels.
     """
     method = copy.deepcopy(method).cpu()
     for module in method.modules():
@@ -66,11 +68,16 @@ def cost_of(method: Method, optimizer: str, images: int, sides: list[int]) -> Co
             for name, tensor in itertools.chain(method.named_parameters(), method.named_buffers())
         }
         views = [
-            torch.empty(images, 3, side, side).to(memory_format=torch.channels_last)
-            for side in sides
+            [
+                torch.empty(images, 3, side, side).to(memory_format=torch.channels_last)
+                for side in sides
+            ]
+            for sides in (global_sides, local_sides)
         ]
+        nothing = torch.zeros(images, dtype=torch.int64)
+        labels = [Labels(nothing, nothing)] if method.LABELLED else []
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            output = functional_call(method, state, (views[:2], views[2:], Step(0, 1, 0)))
+            output = functional_call(method, state, (*views, Step(0, 1, 0), *labels))
         output.loss.backward()
     for tensor in state.values():
         saved.pop(_storage(tensor), None)

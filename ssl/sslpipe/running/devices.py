@@ -16,9 +16,9 @@ from itertools import takewhile
 from pathlib import Path
 from typing import IO
 
+from sslpipe.cores import usable_cores
 from sslpipe.errors import UserError
 from sslpipe.io.progress import say
-from sslpipe.running.cores import usable_cores
 
 POLL_SECONDS = 0.2
 # Not below TMPDIR: jobs that have different ones share the machine's GPUs all the same.

@@ -13,7 +13,7 @@ from sslpipe.errors import UserError
 from sslpipe.io.progress import say
 from sslpipe.networks.ranks import ranks
 from sslpipe.running.cost import Cost
-from sslpipe.schema import ResolvedRun
+from sslpipe.schema.training import ResolvedRun
 
 GIB = 2**30
 # What libraries, kernels' workspaces and a batch's views take beside the counted tensors.
@@ -76,7 +76,7 @@ def _too_large(run: ResolvedRun, cost: Cost, state: str, limit: int) -> str:
 def _parts_that_fit(run: ResolvedRun, cost: Cost, limit: int) -> int | None:
     """The smallest `accumulate` with which what was counted stays within `limit` bytes."""
     settings = run.pretrain
-    smallest = max(ranks(), getattr(run.settings, "bn_groups", 1))  # of which each has 2 images
+    smallest = max(ranks(), run.settings.batch_groups)  # of which each has 2 images
     for parts in range(settings.accumulate + 1, settings.batch_size // (2 * smallest) + 1):
         needs = cost.weights + cost.activations * settings.accumulate / parts
         if settings.batch_size % (parts * smallest) == 0 and needs <= limit:

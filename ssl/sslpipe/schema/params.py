@@ -7,7 +7,8 @@ from pydantic import Field
 from sslpipe.schema.data import Corpus, Dataset
 from sslpipe.schema.evaluation import Evaluate, Finetune
 from sslpipe.schema.report import Claims, Report, Study
-from sslpipe.schema.training import Methods, Pretrain, Run
+from sslpipe.schema.runs import Methods, Run
+from sslpipe.schema.training import Pretrain
 from sslpipe.schema.types import Name, Strict
 
 

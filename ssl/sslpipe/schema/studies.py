@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from sslpipe.reporting.settings import flat  # which, as this, imports neither torch nor numpy
-from sslpipe.schema import Params, ResolvedRun
+from sslpipe.schema.flat import flat
+from sslpipe.schema.params import Params
+from sslpipe.schema.training import ResolvedRun
 
 
 def studies_disagreements(params: Params, resolved: dict[str, ResolvedRun]) -> Iterator[str]:

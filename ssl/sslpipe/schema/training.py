@@ -1,84 +1,12 @@
-"""The schema of methods, of pretraining and of runs."""
+"""The schema of pretraining."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializeAsAny,
-    create_model,
-)
+from pydantic import AfterValidator, Field, SerializeAsAny
 
+from sslpipe.schema.methods.base import Given, MethodSettings
 from sslpipe.schema.types import Count, Fraction, Name, NonNegative, Positive, Seed, Strict
-
-# --- methods --------------------------------------------------------------------------------
-
-
-class Optimizer(Strict):
-    optimizer: Literal["adam", "adamw", "sgd", "lars"] = "adam"
-    """adam has L2 in the gradient, adamw decoupled weight decay, sgd momentum 0.9; lars is sgd with
-    a rate of its own for each layer, for batches of thousands."""
-    lr: Positive = 1e-3
-    lr_scaling: Literal["none", "linear", "sqrt"] = "none"
-    """linear: lr × batch/256; sqrt: lr × √(batch/256)."""
-    weight_decay: NonNegative = 1e-4
-
-
-class Projector(Strict):
-    hidden: Count = 2048
-    output: Count = 128
-
-
-class SimCLR(Optimizer):
-    temperature: Positive = 0.2
-    projector: Projector = Projector()
-
-
-class MoCo(Optimizer):
-    temperature: Positive = 0.2
-    projector: Projector = Projector()
-    queue: Count = 65536
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    symmetric: bool = False
-    bn_groups: Count = 8
-    """Batch statistics are taken in this many groups; 1 is ordinary batch normalisation."""
-    shuffle_bn: bool = True
-    """Permute the keys' batch, so that a query and its key fall into different groups."""
-
-
-class BYOL(Optimizer):
-    optimizer: Literal["adam", "adamw", "sgd", "lars"] = "sgd"
-    lr: Positive = 0.06
-    lr_scaling: Literal["none", "linear", "sqrt"] = "linear"
-    weight_decay: NonNegative = 5e-4
-    projector: Projector = Projector(hidden=4096, output=256)
-    predictor_hidden: Count = 4096
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.99
-
-
-class Random(Strict):
-    """No training: the encoder as it was initialised."""
-
-
-# A new method's settings are entered here; everything below follows.
-METHOD_SETTINGS: dict[str, type[Strict]] = {
-    "simclr": SimCLR,
-    "moco": MoCo,
-    "byol": BYOL,
-    "random": Random,
-}
-
-
-Methods = create_model(
-    "Methods",
-    __base__=Strict,
-    **{name: (settings, settings()) for name, settings in METHOD_SETTINGS.items()},
-)
-
-
-# --- pretraining ----------------------------------------------------------------------------
 
 # YAML has lists only, so a strict tuple could never be given.
 Scale = Annotated[
@@ -175,25 +103,6 @@ class Pretrain(Strict):
     online: Online
 
 
-# --- runs -----
-
-Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "wide_resnet50_2", "pixels"]
-
-
-class Run(BaseModel):
-    """One trained encoder. Any key of its method or of `pretrain` may be overridden here."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
-
-    method: Literal[*METHOD_SETTINGS]
-    backbone: Backbone
-    corpus: Name
-
-    @property
-    def overrides(self) -> dict[str, Any]:
-        return dict(self.model_extra or {})
-
-
 class ResolvedRun(Strict):
     """A run with every setting filled in: its method's, `pretrain`'s, its own overrides."""
 
@@ -202,9 +111,21 @@ class ResolvedRun(Strict):
     backbone: str
     corpus: str
     image_size: int
-    settings: SerializeAsAny[Strict]
+    settings: SerializeAsAny[MethodSettings]
     pretrain: Pretrain
 
     @property
     def trained(self) -> bool:
         return self.method != "random"
+
+    def misfits(self, given: Given) -> Iterator[str]:
+        """Which sizes do not go together, each as a line without the run's name."""
+        batch, parts = self.pretrain.batch_size, self.pretrain.accumulate
+        if given.images is not None and batch > given.images:
+            yield f"batch_size {batch} is larger than corpus {self.corpus!r} ({given.images_in_words})"
+        if batch % (parts * given.processes) or batch // (parts * given.processes) < 2:
+            yield (
+                f"batch_size {batch} must be a multiple of accumulate {parts} × "
+                f"{given.processes_in_words}, with at least 2 images for each"
+            )
+        yield from self.settings.misfits(self, given)

@@ -11,11 +11,14 @@ from sslpipe.provenance.whose import KEY
 from sslpipe.reporting.claims.decide import decide
 from sslpipe.reporting.claims.text import as_markdown
 from sslpipe.reporting.results import CLAIMS, Results
+from sslpipe.schema.report import Claims, Report
 
 
 def run(params: Params, layout: Layout) -> None:
     """Of what there is: a claim without runs to decide it says what it lacks."""
-    settings = {key: getattr(params, key).model_dump(mode="json") for key in ("claims", "report")}
+    claims: Claims = params.claims
+    report: Report = params.report
+    settings = {"claims": claims.model_dump(mode="json"), "report": report.model_dump(mode="json")}
     results = Results(params, layout)
     whole = decide(results, {"sslpipe": sslpipe.__version__, **settings})
     whole[KEY] = results.stamp(*CLAIMS)

@@ -4,13 +4,12 @@ from sslpipe.errors import UserError
 from sslpipe.io.files import write_bytes
 from sslpipe.io.progress import say
 from sslpipe.layout import Layout
-from sslpipe.params import Params
+from sslpipe.params import Params, find
 from sslpipe.provenance.whose import Whose
 from sslpipe.reporting import contact_sheet
 from sslpipe.reporting.letters import drawable
 from sslpipe.reporting.pictures import as_png
-from sslpipe.stages import find
-from sslpipe.stages.inputs import open_set
+from sslpipe.stages.sets import open_set
 
 
 def run(params: Params, layout: Layout, name: str) -> None:

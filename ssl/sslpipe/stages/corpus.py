@@ -6,12 +6,13 @@ from sslpipe.data.index import read_index
 from sslpipe.io.files import sha256, write_sealed, write_text
 from sslpipe.io.progress import say
 from sslpipe.layout import Layout
-from sslpipe.params import Params
+from sslpipe.params import Params, find
+from sslpipe.provenance.checks import require, require_same
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import CONTENT, KEY, Whose
 from sslpipe.reporting.corpora import page
-from sslpipe.stages import find
-from sslpipe.stages.inputs import content_of_packed, require, require_same, without_copies
+from sslpipe.schema.data import Corpus
+from sslpipe.stages.sets import content_of_packed, without_copies
 
 
 def run(params: Params, layout: Layout, name: str) -> None:
@@ -22,7 +23,7 @@ def run(params: Params, layout: Layout, name: str) -> None:
 
     Raises UserError when an index is missing or malformed, or no image is left.
     """
-    corpus = find(params.corpora, name, "corpus")
+    corpus: Corpus = find(params.corpora, name, "corpus")
     watched = params.pretrain.online.datasets
     artefact, whose = Artefact("corpus", name), Whose(params, layout)
     made_of = whose.new(artefact)

@@ -6,12 +6,11 @@ from sslpipe.data.index import read_index
 from sslpipe.io.files import read_sealed, sha256, write_sealed, write_text
 from sslpipe.io.progress import say
 from sslpipe.layout import Layout
-from sslpipe.params import Params
+from sslpipe.params import Params, find
+from sslpipe.provenance.checks import require
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import CONTENT, KEY, Whose
 from sslpipe.reporting import datasets
-from sslpipe.stages import find
-from sslpipe.stages.inputs import require
 
 
 def run(params: Params, layout: Layout, name: str) -> None:

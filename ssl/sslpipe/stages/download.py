@@ -5,17 +5,15 @@ from collections.abc import Iterator
 
 from sslpipe.data import raw
 from sslpipe.data.contents import stamps
-from sslpipe.data.sources import SOURCES
+from sslpipe.data.sources import reader
 from sslpipe.errors import UserError
 from sslpipe.io.files import write_sealed
 from sslpipe.io.progress import progress, say
 from sslpipe.layout import Layout
-from sslpipe.params import Params
+from sslpipe.params import Params, find
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import CONTENT, KEY, Whose
-from sslpipe.schema import Dataset
-from sslpipe.schema.sources import Folder
-from sslpipe.stages import find
+from sslpipe.schema.data import Dataset
 
 
 def run(params: Params, layout: Layout, name: str) -> None:
@@ -30,9 +28,9 @@ def run(params: Params, layout: Layout, name: str) -> None:
     notes: list[str] = []
     artefact = Artefact("originals", name)
     made_of = Whose(params, layout).new(artefact)
-    own = {"labelled": dataset.labelled, "notes": notes} if isinstance(source, Folder) else {}
+    own = {"labelled": dataset.labelled, "notes": notes} if source.READS_FOLDERS else {}
     try:
-        members = SOURCES[source.kind](source, layout.root, **own)
+        members = reader(source)(source, layout.root, **own)
         members = _unchanged(members, dataset, layout)
         members = progress(members, what=f"{name}: download", unit="images")
         images = raw.write(layout.raw(name), members)

@@ -7,17 +7,18 @@ import numpy as np
 import torch
 
 from sslpipe.data.splits import SPLITS
-from sslpipe.evaluation.features import MOST_PAIRED, UNUSED, evenly, extract, two_views
+from sslpipe.evaluation.chosen import MOST_PAIRED, UNUSED, evenly
+from sslpipe.evaluation.features import extract, two_views
 from sslpipe.io.arrays import packed_json, write_arrays
 from sslpipe.io.files import read_sealed
 from sslpipe.io.progress import say
 from sslpipe.layout import Layout
-from sslpipe.params import Params, resolve
+from sslpipe.params import Params, find, resolve
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import KEY, Whose
 from sslpipe.running.devices import lease
-from sslpipe.stages import find
-from sslpipe.stages.inputs import open_encoder, open_set, require_size
+from sslpipe.stages.encoders import open_encoder, require_size
+from sslpipe.stages.sets import open_set
 from sslpipe.training.precision import device_of
 
 

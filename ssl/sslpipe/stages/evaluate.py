@@ -10,9 +10,9 @@ from sslpipe.io.files import write_json, write_sealed
 from sslpipe.io.progress import say
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
+from sslpipe.provenance.answers import CHECKSUM, checksum
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import KEY, Whose
-from sslpipe.reporting.results import CHECKSUM, checksum
 
 
 def run(params: Params, layout: Layout, name: str, dataset: str) -> None:

@@ -23,7 +23,7 @@ from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
 from sslpipe.reporting.model_card import WEIGHTS, Input, model_card
 from sslpipe.reporting.results import Results
-from sslpipe.stages.inputs import open_encoder
+from sslpipe.stages.encoders import open_encoder
 from sslpipe.views.normalize import IMAGENET_MEAN, IMAGENET_STD
 
 FILES = (WEIGHTS, "config.json", "README.md")

@@ -10,11 +10,12 @@ from sslpipe.io.files import write_json
 from sslpipe.io.progress import say
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
+from sslpipe.provenance.answers import CHECKSUM, checksum
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import KEY, Whose
-from sslpipe.reporting.results import CHECKSUM, checksum
 from sslpipe.running.devices import lease
-from sslpipe.stages.inputs import open_encoder, open_set, require_size
+from sslpipe.stages.encoders import open_encoder, require_size
+from sslpipe.stages.sets import open_set
 from sslpipe.training.precision import arithmetic, device_name, device_of, has_bf16
 
 

@@ -9,12 +9,19 @@ from sslpipe.provenance.whose import KEY
 from sslpipe.reporting import leaderboard_text
 from sslpipe.reporting.leaderboard import leaderboard
 from sslpipe.reporting.results import LEADERBOARD, Results
+from sslpipe.schema.evaluation import Evaluate
+from sslpipe.schema.report import Report
 from sslpipe.terminal.leaderboard import print_leaderboard
 
 
 def run(params: Params, layout: Layout) -> None:
     """Of what there is: a run that is not finished is named as missing."""
-    settings = {key: getattr(params, key).model_dump(mode="json") for key in ("evaluate", "report")}
+    scored: Evaluate = params.evaluate
+    report: Report = params.report
+    settings = {
+        "evaluate": scored.model_dump(mode="json"),
+        "report": report.model_dump(mode="json"),
+    }
     results = Results(params, layout)
     whole = leaderboard(results, {"sslpipe": sslpipe.__version__, **settings})
     whole[KEY] = results.stamp(*LEADERBOARD, tuned=True)

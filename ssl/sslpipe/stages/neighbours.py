@@ -4,15 +4,14 @@ from sslpipe.errors import UserError
 from sslpipe.io.files import write_bytes
 from sslpipe.io.progress import say
 from sslpipe.layout import Layout
-from sslpipe.params import Params
+from sslpipe.params import Params, find
 from sslpipe.reporting import neighbours
 from sslpipe.reporting.few_runs import of_set
 from sslpipe.reporting.letters import drawable
 from sslpipe.reporting.pictures import as_png
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.scored import Scored
-from sslpipe.stages import find
-from sslpipe.stages.inputs import open_set
+from sslpipe.stages.sets import open_set
 
 
 def run(params: Params, layout: Layout, name: str) -> None:

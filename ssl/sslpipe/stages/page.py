@@ -5,10 +5,10 @@ from sslpipe.io.files import read_sealed, write_text
 from sslpipe.io.progress import say
 from sslpipe.layout import Layout
 from sslpipe.params import Params
+from sslpipe.provenance.checks import require
 from sslpipe.provenance.whose import KEY
 from sslpipe.reporting.page import page
 from sslpipe.reporting.results import CLAIMS, LEADERBOARD, Results
-from sslpipe.stages.inputs import require
 
 
 def run(params: Params, layout: Layout) -> None:

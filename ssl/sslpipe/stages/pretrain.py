@@ -2,38 +2,34 @@
 
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 import torchvision
 
 import sslpipe
-from sslpipe.data.corpus import corpus_rows
-from sslpipe.data.corpus_images import CorpusImages
-from sslpipe.data.index import open_packed
-from sslpipe.errors import UserError
 from sslpipe.io.files import read_sealed, sha256, write_sealed, write_text
 from sslpipe.io.progress import say
 from sslpipe.layout import Layout
+from sslpipe.methods import method_class
 from sslpipe.networks.encoder_file import save_encoder
 from sslpipe.networks.ranks import ranks
 from sslpipe.params import Params, resolve
+from sslpipe.provenance.checks import require, require_same, require_unchanged
 from sslpipe.provenance.record import Artefact, Record, fingerprint
 from sslpipe.provenance.whose import CONTENT, KEY, Whose
 from sslpipe.running.checkpoint import RunState
 from sslpipe.running.cost import peak_flops
 from sslpipe.running.devices import lease, visible_devices
 from sslpipe.running.launch import group, launch, launched
-from sslpipe.schema import ResolvedRun
-from sslpipe.stages.inputs import require, require_same, require_unchanged
+from sslpipe.schema.training import ResolvedRun
+from sslpipe.stages.corpora import check_index, check_side, corpus_images, labels_of, watch
 from sslpipe.training.loop import Trained, build_encoder, train
-from sslpipe.training.online import K, Watched, online_scores
+from sslpipe.training.online import Watched, online_scores
 from sslpipe.training.precision import NAMES, autocast_dtype, device_name, device_of, slow
 from sslpipe.upkeep.leftovers import changed, resumable
 
@@ -118,7 +114,8 @@ def pretrain(
         say(f"{run.name}: {len(images)} images, {many}{device_name(device)}, {precision}")
         # Of a format that the processor has no instructions for, fp32's product is the faster.
         peak = max(peak_flops(device, dtype) for dtype in {autocast, None})
-        trained = train(run, images, watched, state, device=device, autocast=autocast)
+        asked = labels_of(layout, corpus) if method_class(run.method).LABELLED else {}
+        trained = train(run, images, watched, state, device=device, autocast=autocast, **asked)
         if lead:
             report = about(run, corpus, resizes, made_of) | {"started": started, "devices": leased}
             report |= measured(trained, run, device, autocast, len(images), peak)
@@ -136,55 +133,6 @@ def abandoned(layout: Layout, run: str, made_of: Record) -> Iterator[str]:
                 f"an interrupted training, after step {state.step}, is given up: "
                 f"{changed(state.folder, made_of)}; it stays until: sslpipe clean"
             )
-
-
-def corpus_images(layout: Layout, corpus: Path, image_size: int, *, check: bool) -> CorpusImages:
-    """The corpus, uint8 (N, S, S, 3), mapped from its packed sets.
-
-    Raises UserError when these are not the sets that the corpus was made of, or of another side."""
-    content = read_sealed(corpus, f"sslpipe corpus {corpus.stem}")
-    for member in content["members"]:
-        check_index(layout, corpus, member)
-    parts = []
-    for name, rows in corpus_rows(content):
-        images, _ = open_packed(layout, name, check=check)
-        check_side(images, image_size, name, corpus.stem)
-        parts.append((images, rows))
-    return CorpusImages(parts)
-
-
-def check_side(images: np.ndarray, image_size: int, dataset: str, corpus: str) -> None:
-    """Raises UserError for a set's packed images, (N, S, S, 3), of another side than params.yaml has."""
-    if (side := images.shape[1]) != image_size:
-        raise UserError(
-            f"{dataset}: packed with {side} px, but image_size is {image_size}; run snakemake or dvc "
-            f"repro, or: sslpipe subset {dataset} and sslpipe corpus {corpus}"
-        )
-
-
-def check_index(layout: Layout, corpus: Path, part: Mapping[str, Any]) -> None:
-    """Raises UserError when a member or watched set is no longer the one that the corpus was made of."""
-    index = layout.packed_index(part["dataset"])
-    if sha256(require(index, f"sslpipe subset {index.stem}")) != part["index_sha256"]:
-        raise UserError(f"{corpus}: made of another {index}; run: sslpipe corpus {corpus.stem}")
-
-
-def watch(layout: Layout, dataset: str, bank: int, left_out: Sequence[int] = ()) -> Watched:
-    """A data set's train and val splits; of the former at most `bank` images, evenly taken, and none
-    of the rows `left_out`."""
-    images, index = open_packed(layout, dataset)
-    index = replace(index, left_out=tuple(left_out))
-    examples, val = np.arange(len(index))[index.examples()], index.split_slice("val")
-    size = len(examples)
-    taken = examples[np.unique(np.linspace(0, size - 1, min(size, bank)).round().astype(int))]
-    if len(taken) < K:
-        say(
-            f"{dataset}: all {len(taken)} examples vote in online k-NN, as there are fewer than {K}"
-        )
-    labels = index.all_labels
-    return Watched(
-        dataset, images[taken], labels[taken], images[val], labels[val], len(index.classes)
-    )
 
 
 def untrained_history(

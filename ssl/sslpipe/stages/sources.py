@@ -8,14 +8,14 @@ import os
 import shutil
 from pathlib import Path
 
-from sslpipe.data.contents import PATHS, settings, source_settings, watched
+from sslpipe.data.contents import settings, source_settings, watched
 from sslpipe.data.tree import Found, walk
 from sslpipe.errors import UserError, few
 from sslpipe.io.files import write_json, write_text
 from sslpipe.io.progress import say
 from sslpipe.layout import Layout
 from sslpipe.params import Params
-from sslpipe.schema import Dataset
+from sslpipe.schema.data import Dataset
 
 NOTHING = "Nothing on this machine is read for this set.\n"
 
@@ -84,5 +84,5 @@ def _link(place: Path, target: Path, layout: Layout) -> None:
 
 def _path(dataset: Dataset) -> str:
     """As params.yaml has it."""
-    said = dataset.source.model_dump(include=PATHS, exclude_none=True)
+    said = dataset.source.model_dump(include=set(dataset.source.PLACES), exclude_none=True)
     return " and ".join(said.values())

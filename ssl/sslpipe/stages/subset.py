@@ -14,11 +14,11 @@ from sslpipe.errors import UserError, few
 from sslpipe.io.files import write_sealed
 from sslpipe.io.progress import say
 from sslpipe.layout import Layout
-from sslpipe.params import Params
+from sslpipe.params import Params, find
+from sslpipe.provenance.checks import require, require_same
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import CONTENT, KEY, Whose
-from sslpipe.stages import find
-from sslpipe.stages.inputs import content_of_packed, require, require_same
+from sslpipe.stages.sets import content_of_packed
 
 FLAT = 0.5
 """Share of a set's images."""

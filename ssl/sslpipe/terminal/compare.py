@@ -16,7 +16,7 @@ from sslpipe.reporting.leaderboard import legend, remarks, speeds
 from sslpipe.reporting.paired import Comparison, Sampled
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.settings import Setting, differing, effective, is_baseline, settings
-from sslpipe.reporting.trained import IDENTITY, in_short, value_in_words
+from sslpipe.reporting.trained import IDENTITY, in_short
 from sslpipe.reporting.words import (
     DASH,
     VERDICTS,
@@ -27,6 +27,7 @@ from sslpipe.reporting.words import (
     points_span,
     share,
     spent,
+    value_in_words,
 )
 from sslpipe.terminal.console import (
     FAINT,

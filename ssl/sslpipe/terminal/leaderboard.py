@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
+from sslpipe.data.splits import SPLITS
 from sslpipe.errors import UserError
 from sslpipe.io.files import read_sealed
 from sslpipe.layout import Layout
@@ -15,7 +16,7 @@ from sslpipe.provenance.whose import KEY
 from sslpipe.reporting.board import DISTANCE, FILTERS, SPEEDS, P, board
 from sslpipe.reporting.leaderboard import Row, rows_of
 from sslpipe.reporting.paired import Json
-from sslpipe.reporting.results import LEADERBOARD, SPLITS, Results
+from sslpipe.reporting.results import LEADERBOARD, Results
 from sslpipe.reporting.table import TEXT, Group, Table
 from sslpipe.terminal.console import (
     FAINT,

@@ -2,21 +2,43 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from sslpipe import schema
 from sslpipe.data.corpus_images import Images
+from sslpipe.methods.method import Labels
+from sslpipe.schema.training import Views as ViewSettings
 from sslpipe.seeds import generator
-from sslpipe.views import MultiCrop, ViewPolicy, normalize
+from sslpipe.views.multicrop import MultiCrop
+from sslpipe.views.normalize import normalize
+from sslpipe.views.policy import ViewPolicy
 
 Views = list[Tensor]
 
 
-def build_views(settings: schema.Views, image_size: int, *, compiled: bool = False) -> MultiCrop:
+class Part(NamedTuple):
+    """Views float32 (N, 3, S, S) of the images of one part of a batch, and its labels if they are asked
+    for."""
+
+    global_views: Views
+    local_views: Views
+    labels: tuple[Labels, ...] = ()
+
+
+def build_views(
+    settings: ViewSettings,
+    image_size: int,
+    *,
+    global_views: int = 2,
+    colour: bool = True,
+    compiled: bool = False,
+) -> MultiCrop:
     """The view maker of a run: global views of `image_size`, local ones of `local_size`."""
+    if not colour:
+        settings = settings.model_copy(update={"jitter": 0.0, "grayscale": 0.0, "blur": 0.0})
 
     def policy(size: int, scale: tuple[float, float]) -> ViewPolicy:
         return ViewPolicy(
@@ -41,6 +63,7 @@ def build_views(settings: schema.Views, image_size: int, *, compiled: bool = Fal
         policy(image_size, settings.scale),
         policy(local_size, settings.local_scale),
         settings.local,
+        global_views,
         # The others loop over samples, of which a compiler makes nothing.
         compiled=compiled and settings.backend == "batched",
     )
@@ -80,7 +103,7 @@ class ViewsOfParts(Dataset):
     worker processes can make them ahead. Each view follows from its own key alone, so their
     number changes nothing.
 
-    images: uint8 (N, H, W, 3), on `device` or on the CPU; views are made on `device`.
+    images: uint8 (N, H, W, 3), on `device` or on the CPU; views are made on `device`. labels: (N,).
     """
 
     def __init__(
@@ -91,8 +114,10 @@ class ViewsOfParts(Dataset):
         epoch: int,
         first_step: int,
         device: torch.device,
+        labels: Labels | None = None,
     ) -> None:
         self.images, self.multicrop, self.device = images, multicrop, device
+        self.labels = None if labels is None else Labels(*(some.to(device) for some in labels))
         self.seed, self.epoch = plan.seed, epoch
         indices = plan.indices(epoch, first_step)
         # At once for the epoch: a copy for each step would make the GPU wait.
@@ -102,7 +127,7 @@ class ViewsOfParts(Dataset):
     def __len__(self) -> int:
         return len(self.on_device)
 
-    def __getitem__(self, i: int) -> tuple[Views, Views]:
+    def __getitem__(self, i: int) -> Part:
         if i >= len(self):
             raise IndexError(i)
         # index_select: advanced indexing of uint8 is several times slower.
@@ -110,7 +135,11 @@ class ViewsOfParts(Dataset):
         if batch.device != self.device:
             # Pinned memory is what lets a copy run beside the step before.
             batch = batch.pin_memory().to(self.device, non_blocking=True)
-        return self.multicrop(batch, seed=self.seed, epoch=self.epoch, indices=self.on_device[i])
+        rows = self.on_device[i]
+        views = self.multicrop(batch, seed=self.seed, epoch=self.epoch, indices=rows)
+        if self.labels is None:
+            return Part(*views)
+        return Part(*views, (Labels(*(some.index_select(0, rows) for some in self.labels)),))
 
 
 def views_of_epoch(
@@ -122,21 +151,30 @@ def views_of_epoch(
     *,
     device: torch.device,
     workers: int = 0,
-) -> Iterator[tuple[Views, Views]]:
-    """Yield (global views, local views) for each remaining part of an epoch.
+    labels: Labels | None = None,
+) -> Iterator[Part]:
+    """Each remaining part of an epoch.
 
     images: uint8 (N, H, W, 3); views are float32 in [0, 1], on the device, or with worker processes
-    on the CPU.
+    on the CPU. labels: (N,), of the images.
     """
     if workers == 0:
-        return iter(ViewsOfParts(images, multicrop, plan, epoch, first_step, device))
-    dataset = ViewsOfParts(images, multicrop, plan, epoch, first_step, torch.device("cpu"))
+        return iter(ViewsOfParts(images, multicrop, plan, epoch, first_step, device, labels))
+    cpu = torch.device("cpu")
+    dataset = ViewsOfParts(images, multicrop, plan, epoch, first_step, cpu, labels)
     return iter(
         DataLoader(dataset, batch_size=None, num_workers=workers, pin_memory=device.type == "cuda")
     )
 
 
-def as_input(views: Views, device: torch.device) -> Views:
-    """Views float (N, 3, S, S) in [0, 1], normalised and channels last on the device."""
-    moved = (normalize(view.to(device, non_blocking=True)) for view in views)
-    return [view.contiguous(memory_format=torch.channels_last) for view in moved]
+def as_input(part: Part, device: torch.device) -> Part:
+    """The same on the device, its views normalised and channels last."""
+
+    def moved(views: Views) -> Views:
+        normalised = (normalize(view.to(device, non_blocking=True)) for view in views)
+        return [view.contiguous(memory_format=torch.channels_last) for view in normalised]
+
+    labels = tuple(
+        Labels(*(some.to(device, non_blocking=True) for some in labels)) for labels in part.labels
+    )
+    return Part(moved(part.global_views), moved(part.local_views), labels)

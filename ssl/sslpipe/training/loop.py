@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,22 +12,23 @@ from sslpipe.data.corpus_images import Images
 from sslpipe.errors import Interrupted, UserError
 from sslpipe.io.files import write_text
 from sslpipe.io.progress import StepBar, say
-from sslpipe.methods import METHODS
-from sslpipe.methods.method import Method, Step
+from sslpipe.methods import method_class
+from sslpipe.methods.method import Labels, Method, Step
 from sslpipe.networks.backbones import build_backbone
 from sslpipe.networks.ranks import joined, mean_over_ranks, rank, ranks, reduced
 from sslpipe.networks.sync_batchnorm import normalise_across_ranks
-from sslpipe.optim.optimizers import build_optimizer, set_lr
-from sslpipe.optim.schedules import peak_lr, warmup_cosine
+from sslpipe.optim.optimizers import build_optimizer, set_step
+from sslpipe.optim.schedules import cosine, peak_lr, warmup_cosine
 from sslpipe.running import memory
 from sslpipe.running.checkpoint import RunState
 from sslpipe.running.cost import Cost, cost_of
 from sslpipe.running.energy import EnergyMeter
 from sslpipe.running.signals import Agreement, stop_signals
 from sslpipe.running.waiting import Waiting
-from sslpipe.schema import MoCo, ResolvedRun
+from sslpipe.schema.methods.base import Given
+from sslpipe.schema.training import ResolvedRun
 from sslpipe.seeds import seed_of
-from sslpipe.training.batches import Plan, Views, as_input, build_views, views_of_epoch
+from sslpipe.training.batches import Part, Plan, as_input, build_views, views_of_epoch
 from sslpipe.training.compilation import compile_networks, compiles
 from sslpipe.training.monitor import collapsed
 from sslpipe.training.online import Watched, online_scores
@@ -60,21 +61,24 @@ def train(
     *,
     device: torch.device,
     autocast: torch.dtype | None,
+    labels: Labels | None = None,
+    classes: Sequence[int] = (),
 ) -> Trained:
     """Train `run` on images (N, S, S, 3) uint8, from its last checkpoint if there is one.
 
     Of several ranks each calls this, with the same arguments but its own device.
+    labels, classes: for a method that asks for labels; how many classes each set of the corpus has.
     Raises UserError when the run cannot start, diverges or collapses (its history is kept beside
     the checkpoint) or runs out of memory, Interrupted after SIGTERM, SIGINT or SIGUSR1 with the state saved.
     """
     settings = run.pretrain
     refuse_misfits(run, len(images))
-    method = build_method(run, autocast)
-    normalise_across_ranks(method, sync=settings.sync_bn or isinstance(run.settings, MoCo))
+    method = build_method(run, autocast, classes)
+    normalise_across_ranks(method, sync=settings.sync_bn or run.settings.OWN_BATCH_STATISTICS)
     part = settings.batch_size // (settings.accumulate * ranks())
     local_size = settings.views.local_size or run.image_size
-    sides = [run.image_size] * 2 + [local_size] * settings.views.local
-    cost = cost_of(method, run.settings.optimizer, part, sides)
+    sides = [run.image_size] * method.GLOBAL_VIEWS, [local_size] * settings.views.local
+    cost = cost_of(method, run.settings.optimizer, part, *sides)
     memory.refuse_too_large(run, cost, device)
     with (
         arithmetic(deterministic=settings.deterministic),
@@ -84,14 +88,15 @@ def train(
         if settings.views.workers == 0:
             images = memory.placed(run, images, cost, device)
         method = method.to(device, memory_format=torch.channels_last).train()
-        state = take_steps(run, method, images, watched, saved, device)
-        return Trained(method.encoder.eval(), state, cost, images.device.type)
+        state = take_steps(run, method, images, labels, watched, saved, device)
+        return Trained(method.exported.eval(), state, cost, images.device.type)
 
 
 def take_steps(
     run: ResolvedRun,
     method: Method,
     images: Images,
+    labels: Labels | None,
     watched: list[Watched],
     saved: RunState,
     device: torch.device,
@@ -103,8 +108,14 @@ def take_steps(
         compile_networks(method, settings.compile)
     # Worker processes make views on the CPU, and each would compile its own.
     compiled_views = compiled and settings.views.workers == 0
-    multicrop = build_views(settings.views, run.image_size, compiled=compiled_views)
-    optimizer = build_optimizer(method, run.settings)
+    multicrop = build_views(
+        settings.views,
+        run.image_size,
+        global_views=method.GLOBAL_VIEWS,
+        colour=method.COLOUR,
+        compiled=compiled_views,
+    )
+    optimizer = build_optimizer(method, run.settings, method.rate, method.NO_DECAY)
     optimizer_step = OptimizerStep(method, optimizer, settings)
     plan = Plan(
         len(images), settings.batch_size, settings.seed, settings.accumulate, rank(), ranks()
@@ -112,6 +123,8 @@ def take_steps(
     steps = settings.epochs * plan.steps
     peak = peak_lr(run.settings.lr, run.settings.lr_scaling, settings.batch_size)
     lrs = warmup_cosine(peak, steps, round(settings.warmup_epochs * plan.steps)).tolist()
+    first, last = run.settings.weight_decay, run.settings.weight_decay_end
+    decays = cosine(first, first if last is None else last, steps).tolist()
     lead = rank() == 0
 
     state = TrainingState()
@@ -137,12 +150,13 @@ def take_steps(
                 done,
                 device=device,
                 workers=settings.views.workers,
+                labels=labels,
             )
             for _ in range(done, plan.steps):
                 started = time.perf_counter()
                 parts = (next_part(views, device, waiting) for _ in range(settings.accumulate))
                 lr = lrs[state.step]
-                set_lr(optimizer, lr)
+                set_step(optimizer, lr, peak, decays[state.step])
                 loss, embedding = optimizer_step(parts, Step(state.step, steps, settings.seed))
 
                 state.step += 1
@@ -174,7 +188,8 @@ def take_steps(
                         row |= evaluate_online(run, method, watched, epoch + 1, device)
                         bar.epoch(row, settings.epochs)
                         write_text(saved.history, state.table().to_csv(index=False))
-                    refuse_collapse(run.name, state, saved, embedding.shape[1])
+                    if method.WATCHED:
+                        refuse_collapse(run.name, state, saved, embedding.shape[1])
                 if save_due:
                     if lead:
                         saved.save(state.to_checkpoint(method, optimizer, optimizer_step.scaler))
@@ -185,13 +200,10 @@ def take_steps(
     return state
 
 
-def next_part(
-    views: Iterator[tuple[Views, Views]], device: torch.device, waiting: Waiting
-) -> tuple[Views, Views]:
-    """The next part's global and local views, normalised, on the device."""
+def next_part(parts: Iterator[Part], device: torch.device, waiting: Waiting) -> Part:
+    """Normalised, on the device."""
     with waiting.measured():
-        global_views, local_views = (as_input(some, device) for some in next(views))
-    return global_views, local_views
+        return as_input(next(parts), device)
 
 
 def evaluate_online(
@@ -200,7 +212,7 @@ def evaluate_online(
     """Columns of the history's row. Never compiled: batches of all sizes come, each only once."""
     with torch.compiler.set_stance("force_eager"):
         return online_scores(
-            method.encoder,
+            method.exported,
             watched,
             run.pretrain.online,
             epoch,
@@ -228,43 +240,24 @@ def read_meters(state: TrainingState, meter: EnergyMeter, device: torch.device) 
 def build_encoder(run: ResolvedRun) -> nn.Module:
     """The run's encoder as initialised from its seed; the same for every method."""
     torch.manual_seed(seed_of(run.pretrain.seed, "encoder"))
-    groups = run.settings.bn_groups if isinstance(run.settings, MoCo) else 1
+    groups = run.settings.batch_groups
     return build_backbone(run.backbone, stem=run.pretrain.stem, bn_groups=groups)
 
 
-def build_method(run: ResolvedRun, autocast: torch.dtype | None) -> Method:
-    encoder = build_encoder(run)
+def build_method(
+    run: ResolvedRun, autocast: torch.dtype | None, classes: Sequence[int] = ()
+) -> Method:
+    encoder, kind = build_encoder(run), method_class(run.method)
     torch.manual_seed(seed_of(run.pretrain.seed, "method"))
-    return METHODS[run.method](encoder, run.settings, autocast)
+    labelled = {"classes": classes} if kind.LABELLED else {}
+    return kind(encoder, run.settings, autocast, **labelled)
 
 
 def refuse_misfits(run: ResolvedRun, images: int) -> None:
     """What can only be checked once the corpus and the ranks are counted."""
-    shares = run.pretrain.accumulate * ranks()
-    if run.pretrain.batch_size % shares or run.pretrain.batch_size // shares < 2:
-        raise UserError(
-            f"runs.{run.name}: batch_size {run.pretrain.batch_size} must be a multiple of accumulate "
-            f"{run.pretrain.accumulate} × {ranks()} processes, with at least 2 images for each"
-        )
-    if (
-        isinstance(run.settings, MoCo)
-        and run.settings.bn_groups % ranks()
-        and (run.settings.bn_groups > 1)
-    ):
-        raise UserError(
-            f"runs.{run.name}: bn_groups {run.settings.bn_groups} must be 1 or a multiple of the "
-            f"{ranks()} processes"
-        )
-    if run.pretrain.batch_size > images:
-        raise UserError(
-            f"runs.{run.name}: batch_size {run.pretrain.batch_size} is larger than corpus "
-            f"{run.corpus!r} ({images} images)"
-        )
-    if isinstance(run.settings, MoCo) and run.settings.queue > images:
-        raise UserError(
-            f"runs.{run.name}: queue {run.settings.queue} is larger than corpus {run.corpus!r} "
-            f"({images} images): positives would be among the negatives; make queue smaller"
-        )
+    given = Given(images, f"{images} images", ranks(), f"{ranks()} processes")
+    if misfits := list(run.misfits(given)):
+        raise UserError("\n".join(f"runs.{run.name}: {misfit}" for misfit in misfits))
 
 
 def refuse_divergence(name: str, state: TrainingState, saved: RunState) -> None:

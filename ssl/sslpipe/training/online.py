@@ -11,7 +11,7 @@ from sslpipe.evaluation.features import extract
 from sslpipe.evaluation.knn import nearest, vote
 from sslpipe.evaluation.probe import fit_probes, standardise
 from sslpipe.evaluation.scores import top_k
-from sslpipe.schema import Online
+from sslpipe.schema.training import Online
 
 K = 20  # of the study
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.amp import GradScaler
 
-from sslpipe.evaluation.features import effective_rank
+from sslpipe.evaluation.rank import effective_rank
 from sslpipe.methods.method import Method
 from sslpipe.networks.ranks import reduced
 from sslpipe.training.monitor import feature_std

@@ -11,8 +11,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sslpipe.methods.method import Method, Step
 from sslpipe.networks.ranks import distributed
-from sslpipe.schema import Pretrain
-from sslpipe.training.batches import Views
+from sslpipe.schema.training import Pretrain
+from sslpipe.training.batches import Part
 
 
 class OptimizerStep:
@@ -28,6 +28,7 @@ class OptimizerStep:
         self.method, self.optimizer = method, optimizer
         self.parts, self.clip_norm = settings.accumulate, settings.clip_norm
         self.trained = [p for p in method.parameters() if p.requires_grad]
+        self.looks_at_gradients = type(method).after_backward is not Method.after_backward
         device = self.trained[0].device
         self.scaler = torch.amp.GradScaler(device.type, enabled=method.autocast is torch.float16)
         self.parallel: nn.Module = method
@@ -38,23 +39,27 @@ class OptimizerStep:
                 # Buffers are batch statistics and queues, which the ranks keep alike themselves.
                 self.parallel = DistributedDataParallel(method, here, broadcast_buffers=False)
 
-    def __call__(self, parts: Iterable[tuple[Views, Views]], step: Step) -> tuple[Tensor, Tensor]:
-        """parts: (global views, local views), normalised, for each part of the batch.
+    def __call__(self, parts: Iterable[Part], step: Step) -> tuple[Tensor, Tensor]:
+        """parts: of the batch, normalised.
 
         Returns the loss, a scalar on the device, and an embedding to watch (N, d), both detached.
         """
         self.optimizer.zero_grad(set_to_none=True)
         losses = []
-        for number, (global_views, local_views) in enumerate(parts):
+        for number, (global_views, local_views, labels) in enumerate(parts):
             last = number == self.parts - 1
             alone = distributed() and not last
             with self.parallel.no_sync() if alone else nullcontext():
-                output = self.parallel(global_views, local_views, replace(step, part=number))
+                output = self.parallel(
+                    global_views, local_views, replace(step, part=number), *labels
+                )
                 self.scaler.scale(output.loss / self.parts).backward()
             losses.append(output.loss.detach())
-        if self.clip_norm is not None:
+        if self.clip_norm is not None or self.looks_at_gradients:
             self.scaler.unscale_(self.optimizer)
+        if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.trained, self.clip_norm, foreach=True)
+        self.method.after_backward(step)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.method.after_step(step)

@@ -55,7 +55,8 @@ def sync() -> str:
     if snakemake.vouches:
         if snakemake.missing:
             make_again(snakemake.missing)
-        run("sslpipe", "sources")  # of which Snakemake has no rule
+        for stage in ("sources", "code"):  # of which Snakemake has no rules
+            run("sslpipe", stage)
         run("dvc", "commit", "--force")
         if not dvc_is_clean():
             raise UserError("dvc commit left changes; see: dvc status")

@@ -12,7 +12,6 @@ from sslpipe.io.progress import progress
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.reporting.results import Results
-from sslpipe.stages.code import FILED
 from sslpipe.upkeep import recorded
 
 
@@ -29,7 +28,7 @@ def damaged(params: Params, layout: Layout, *, data: bool) -> Iterator[str]:
         )
     ]  # fmt: skip
     sealed = {layout.corpus(name): f"sslpipe corpus {name}" for name in params.corpora}
-    sealed |= {layout.code(stage): f"sslpipe code {stage}" for stage in FILED}
+    sealed |= dict.fromkeys(layout.code("*").parent.rglob("*.json"), "sslpipe code")
     sealed |= {
         layout.leaderboard("json"): "sslpipe leaderboard",
         layout.claims("json"): "sslpipe claims",

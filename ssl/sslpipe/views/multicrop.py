@@ -1,4 +1,4 @@
-"""The views of a training batch: two global ones and any number of local ones.
+"""The views of a training batch: one or two global ones and any number of local ones.
 
 Multi-crop is SwAV's (Caron et al. 2020, section 3.2): local views cover less of the image and may
 be smaller, so that they cost less.
@@ -13,9 +13,7 @@ import torch
 from torch import Tensor
 
 from sslpipe.views.keyed import sample_keys
-from sslpipe.views.policy import ViewPolicy, draw
-
-GLOBAL_VIEWS = 2
+from sslpipe.views.policy import ViewPolicy, one_view
 
 # By name, so that a backend's library is imported only when that backend is chosen.
 RENDERERS = {
@@ -43,6 +41,7 @@ class MultiCrop:
     global_policy: ViewPolicy
     local_policy: ViewPolicy
     locals: int = 0
+    globals: int = 2
     compiled: bool = False
     # Made once: an import cannot be part of a compiled call.
     _view: Callable[[Tensor, Tensor, ViewPolicy], Tensor] = field(
@@ -67,16 +66,8 @@ class MultiCrop:
         same device. Each view is float32 (N, 3, size, size) in [0, 1], with its own policy's size.
         """
         views = []
-        for view in range(GLOBAL_VIEWS + self.locals):
-            policy = self.global_policy if view < GLOBAL_VIEWS else self.local_policy
+        for view in range(self.globals + self.locals):
+            policy = self.global_policy if view < self.globals else self.local_policy
             keys = sample_keys(indices, seed=seed, epoch=epoch, view=view)
             views.append(self._view(images, keys, policy))
-        return views[:GLOBAL_VIEWS], views[GLOBAL_VIEWS:]
-
-
-def one_view(
-    render: Callable[..., Tensor], images: Tensor, keys: Tensor, policy: ViewPolicy
-) -> Tensor:
-    """A view of each image, uint8 (N, H, W, 3) -> float32 (N, 3, size, size), by its key (N,)."""
-    _, height, width, _ = images.shape
-    return render(images, draw(policy, keys, image_height=height, image_width=width), policy)
+        return views[: self.globals], views[self.globals :]

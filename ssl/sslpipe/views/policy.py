@@ -7,6 +7,7 @@ pixels and draws nothing itself, so every renderer can be given the same views.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
@@ -178,3 +179,11 @@ def _factors(policy: ViewPolicy, u: Tensor) -> Tensor:
         columns.append(low + (high - low) * u[:, slot])
     columns.append(policy.hue * (2 * u[:, HUE] - 1))
     return torch.stack(columns, dim=1)
+
+
+def one_view(
+    render: Callable[..., Tensor], images: Tensor, keys: Tensor, policy: ViewPolicy
+) -> Tensor:
+    """A view of each image, uint8 (N, H, W, 3) -> float32 (N, 3, size, size), by its key (N,)."""
+    _, height, width, _ = images.shape
+    return render(images, draw(policy, keys, image_height=height, image_width=width), policy)

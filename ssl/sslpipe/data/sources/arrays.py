@@ -17,7 +17,7 @@ from sslpipe.data import archives
 from sslpipe.data.fetch import RemoteFile, fetch
 from sslpipe.errors import UserError
 from sslpipe.layout import Layout
-from sslpipe.schema.sources import Cifar10, FashionMnist, Stl10
+from sslpipe.schema.sources.arrays import Cifar10, FashionMnist, Stl10
 
 Members = Iterator[tuple[str, bytes]]
 

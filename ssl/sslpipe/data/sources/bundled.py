@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from sslpipe.errors import UserError
-from sslpipe.schema.sources import Digits, Elpv, PhotoPatches
+from sslpipe.schema.sources.bundled import Digits, Elpv, PhotoPatches
 
 PHOTOGRAPHS = {
     "astronaut": ("skimage", "data/astronaut.png"),

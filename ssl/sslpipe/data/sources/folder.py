@@ -11,13 +11,13 @@ from sslpipe.data.suffixes import IMAGE_SUFFIXES
 from sslpipe.errors import UserError, few
 from sslpipe.io.progress import say
 from sslpipe.layout import Layout
-from sslpipe.schema.sources import Folder
+from sslpipe.schema.sources.folder import Folder
 
 UNREADABLE_SHARE = 0.01
 """Of a set's images; more of them are an error, as so many would be missed."""
 
 
-def images(
+def folder(
     source: Folder, root: Path, *, labelled: bool = True, notes: list[str] | None = None
 ) -> Iterator[tuple[str, bytes]]:
     """Yield (member name, bytes), one image in memory at a time. `path` is relative to `root`.

@@ -18,7 +18,7 @@ from sslpipe.data.sources.split_folders import Item, Parts, parts_of
 from sslpipe.data.sources.split_names import is_filler, is_mask, is_split, split_name
 from sslpipe.data.splits import UNLABELLED
 from sslpipe.errors import UserError, few
-from sslpipe.schema.sources import Folder
+from sslpipe.schema.sources.folder import Folder
 
 OUTSIDE = "images outside class folders"
 

@@ -12,7 +12,7 @@ from sslpipe.data.fetch import RemoteFile, fetch, first_line, given_folder, is_r
 from sslpipe.errors import UserError
 from sslpipe.io.progress import say
 from sslpipe.layout import Layout
-from sslpipe.schema.sources import MiniImageNet
+from sslpipe.schema.sources.mini_imagenet import MiniImageNet
 
 Members = Iterator[tuple[str, bytes]]
 

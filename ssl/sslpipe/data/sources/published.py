@@ -13,7 +13,7 @@ from sslpipe.data.splits import share
 from sslpipe.errors import UserError
 from sslpipe.io.files import need_space
 from sslpipe.layout import Layout
-from sslpipe.schema.sources import Cub200, Imagenette, INaturalist, Sun397
+from sslpipe.schema.sources.published import Cub200, Imagenette, INaturalist, Sun397
 
 Members = Iterator[tuple[str, bytes]]
 

@@ -14,7 +14,7 @@ from sslpipe.data.sources.split_names import (
 )
 from sslpipe.data.splits import UNLABELLED
 from sslpipe.errors import UserError, few
-from sslpipe.schema.sources import Folder
+from sslpipe.schema.sources.folder import Folder
 
 
 class Item(NamedTuple):

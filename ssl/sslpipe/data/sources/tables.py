@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from sslpipe.data.raw import LOOSE
 from sslpipe.data.sources.split_names import split_name
 from sslpipe.errors import UserError, few
-from sslpipe.schema.sources import LabelTable
+from sslpipe.schema.sources.folder import LabelTable
 
 IMAGE_COLUMNS = (
     "image", "image_id", "imageid", "image_name", "image_path", "image_file", "img", "img_id", "img_path",

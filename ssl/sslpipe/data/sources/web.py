@@ -29,7 +29,7 @@ from sslpipe.errors import UserError
 from sslpipe.io.files import atomic, locked, need_space, write_bytes
 from sslpipe.io.progress import LINE_SECONDS, say
 from sslpipe.layout import Layout
-from sslpipe.schema.sources import CC12M
+from sslpipe.schema.sources.web import CC12M
 
 LIST = RemoteFile("cc12m.tsv", ("https://storage.googleapis.com/conceptual_12m/cc12m.tsv",))
 ADDRESS = re.compile(rb"https?://[^/\s][^\x00-\x1f]{0,4000}", re.IGNORECASE)

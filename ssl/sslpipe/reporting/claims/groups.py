@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sslpipe.reporting.claims.evidence import Evidence
 from sslpipe.reporting.settings import Setting
-from sslpipe.schema import METHOD_SETTINGS
+from sslpipe.schema.runs import METHOD_SETTINGS
 
 METHODS = {"simclr": "SimCLR", "moco": "MoCo", "byol": "BYOL"}
 NAMED = "SimCLR, MoCo and BYOL"

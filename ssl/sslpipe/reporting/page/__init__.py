@@ -21,10 +21,10 @@ from sslpipe.reporting.neighbours import are_of as neighbours_are_of
 from sslpipe.reporting.page import data, sections, summary
 from sslpipe.reporting.paired import Json
 from sslpipe.reporting.results import Results
-from sslpipe.reporting.settings import leaves
 from sslpipe.reporting.studies import studies
 from sslpipe.reporting.studies_text import notes, scores
 from sslpipe.reporting.winner import winner
+from sslpipe.schema.flat import leaves
 
 TITLE = "Self-supervised image encoders compared"
 SECTIONS = {

@@ -11,7 +11,7 @@ from sslpipe.reporting.leaderboard import Json, Row, speeds
 from sslpipe.reporting.page.sections import class_names
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.scored import Scored
-from sslpipe.reporting.settings import flat, leaves
+from sslpipe.schema.flat import flat, leaves
 
 WHAT = ("dataset", "run", "runs", "seeds", "kind", "method", "backbone", "corpus", "epochs")
 COST = ("images_per_s", "train_seconds", "device_hours", "images_seen")

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sslpipe.data.splits import SPLITS
 from sslpipe.reporting.claims.claim import Effect
 from sslpipe.reporting.leaderboard import rows_of
 from sslpipe.reporting.page.confusion import confused
 from sslpipe.reporting.paired import Json
-from sslpipe.reporting.results import SPLITS, Results
+from sslpipe.reporting.results import Results
 from sslpipe.reporting.scored import Scored
 from sslpipe.reporting.settings import is_baseline
 from sslpipe.reporting.table import Cell, Column, Group, Row, Table

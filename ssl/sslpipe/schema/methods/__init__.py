@@ -1,0 +1,1 @@
+"""The settings of each method, beside which sslpipe/methods has its class."""
