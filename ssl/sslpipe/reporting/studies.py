@@ -18,7 +18,6 @@ from sslpipe.reporting.words import value_in_words
 SCORES = ("knn_top1", "probe_top1")
 DIFFERENCE = ("difference", "difference_low", "difference_high", "p")  # a `Comparison` in a score
 APART = ("method", "backbone")  # what makes another line of a figure, unless it is x
-LOCAL = ("views.local_scale", "views.local_size")
 
 
 def study_rows(results: Results, name: str) -> Json:
@@ -63,7 +62,8 @@ def studies(results: Results, names: Iterable[str] | None = None) -> dict[str, J
     rows = {name: _rows(results, name) for name in chosen}
     every = [row for some in rows.values() for row in some]
     for dataset in results.datasets:
-        if sampled := _sampled(results, dataset, every):
+        if groups := [group for row in every if (group := _scored(results, dataset, row))]:
+            sampled = Sampled(results, dataset, groups, SCORES)
             for some in rows.values():
                 _add_scores(results, dataset, some, sampled)
     return {name: _study(results, name, rows[name]) for name in chosen}
@@ -181,18 +181,11 @@ def _differing(
 
 
 def _without_seed(made: Mapping[str, Any]) -> dict[str, Any]:
-    """What was learnt, by its settings; without those of local crops where there are none."""
-    keys = effective(made)
-    without = ("seed", *LOCAL) if keys.get("views.local") == 0 else ("seed",)
-    return {key: value for key, value in keys.items() if key not in without}
+    """What was learnt, by its settings."""
+    return {key: value for key, value in effective(made).items() if key != "seed"}
 
 
 # --- scores -----------------------------------------------------------------------------------
-
-
-def _sampled(results: Results, dataset: str, rows: Iterable[Row]) -> Sampled | None:
-    groups = [group for row in rows if (group := _scored(results, dataset, row))]
-    return Sampled(results, dataset, groups, SCORES) if groups else None
 
 
 def _scored(results: Results, dataset: str, row: Row) -> Group:
