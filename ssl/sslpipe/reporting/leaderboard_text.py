@@ -61,9 +61,6 @@ def as_markdown(whole: Json) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-HALVES = ("public", "private")
-
-
 # --- sections ---------------------------------------------------------------------------------
 
 
@@ -109,7 +106,7 @@ def _verdict(whole: Json, dataset: str) -> str:
     found = winner(whole, dataset)
     if found is None:
         return "No trained run has been evaluated here, so there is nothing to compare."
-    public, private = (found.best["scores"][f"{half}_top1"]["mean"] for half in HALVES)
+    public, private = (found.best["scores"][key]["mean"] for key in ("public_top1", "private_top1"))
     text = (
         f"The best by public top-1 is `{found.best['run']}` with {percent(public)} % "
         f"({percent(private)} % private)."

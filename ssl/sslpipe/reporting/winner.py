@@ -25,7 +25,6 @@ class Winner:
     """best: the trained setting of the highest public score. tied: the other trained settings that a
     test does not tell apart from it. absent: baselines that there is no score of."""
 
-    dataset: str
     best: Row
     trained: int
     against: Sequence[Against]
@@ -55,4 +54,4 @@ def winner(whole: Json, dataset: str) -> Winner | None:
 
     tied = [row["run"] for row in others if against("", row["run"]).verdict == "tied"]
     against_rivals = [against(what, row["run"]) for what, row in rivals]
-    return Winner(dataset, best, len(trained), against_rivals, tied, absent)
+    return Winner(best, len(trained), against_rivals, tied, absent)
