@@ -5,7 +5,8 @@ import torch
 from sslpipe.evaluation import grid, protocol
 from sslpipe.evaluation.grid import best_cell, on_edge
 from sslpipe.evaluation.probe import Probes
-from sslpipe.evaluation.structure import effective_rank, uniformity
+from sslpipe.evaluation.rank import effective_rank
+from sslpipe.evaluation.structure import uniformity
 from sslpipe.schema.evaluation import DefaultProbe, Evaluate, FewLabels, Knn, Probe
 
 KEYS = [

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from sslpipe.evaluation import structure
-from sslpipe.evaluation.structure import alignment, effective_rank, feature_map, uniformity
+from sslpipe.evaluation.rank import effective_rank
+from sslpipe.evaluation.structure import alignment, feature_map, uniformity
 
 
 def random(*shape, seed=0):

@@ -401,8 +401,8 @@ def test_differences_are_those_of_the_leaderboard_whichever_way_round(page, boar
         said = page.dialog().replace("−", "-")
         found = compared(board, "zoo", run, rival)
         assert f"{run} minus {rival} on zoo" in said
-        low, high = (f"{100 * found[end]:+.4f}" for end in ("low", "high"))
-        assert f"{100 * found['difference']:+.4f} points" in said and f"{low} to {high}" in said
+        low, high = (f"{100 * end:+.4f}" for end in (found.low, found.high))
+        assert f"{100 * found.difference:+.4f} points" in said and f"{low} to {high}" in said
         page.js("document.querySelector('#dialog').close()")
 
 

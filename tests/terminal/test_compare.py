@@ -44,9 +44,8 @@ def test_one_pair_is_what_the_leaderboard_says_of_it(made, results):
         for dataset in ("zoo", "sun"):
             probe = next(s for s in differences(results, dataset, a, b) if s.key == "probe_top1")
             found = compared(whole, dataset, a.name, b.name)
-            assert probe.difference == pytest.approx(found["difference"], abs=1e-6)
-            assert (probe.low, probe.high) == pytest.approx((found["low"], found["high"]), abs=1e-6)
-            assert probe.p <= found["p"] + 1e-6
+            assert probe.found[:3] == pytest.approx(found[:3], abs=1e-6)
+            assert probe.found.p <= found.p + 1e-6
 
 
 def test_p_is_mcnemars_exact_test_and_the_interval_a_paired_bootstrap(made, results):
@@ -63,12 +62,13 @@ def test_p_is_mcnemars_exact_test_and_the_interval_a_paired_bootstrap(made, resu
         one, other = (answers[run][name][part] == label[part] for run in ("simclr", "byol"))
         only, just = int((one & ~other).sum()), int((~one & other).sum())
         score = found[key]
-        assert score.p == pytest.approx(stats.binomtest(only, only + just).pvalue)
+        p = stats.binomtest(only, only + just).pvalue
+        assert score.found.p == pytest.approx(p, abs=1e-6)
         assert (score.one, score.other) == pytest.approx((one.mean(), other.mean()))
         assert score.images == part.sum()
         drawn = random.integers(0, len(one), (4000, len(one)))
         brute = np.quantile((one[drawn].mean(1) - other[drawn].mean(1)), [0.025, 0.975])
-        assert (score.low, score.high) == pytest.approx(brute, abs=0.012)
+        assert (score.found.low, score.found.high) == pytest.approx(brute, abs=0.012)
 
 
 def test_fine_tuned_scores_are_compared_where_both_have_them(made, results):
@@ -83,8 +83,10 @@ def test_the_other_way_round_all_signs_change(results):
     for one, other in zip(
         differences(results, "sun", a, b), differences(results, "sun", b, a), strict=True
     ):
-        assert (one.low, one.high) == pytest.approx((-other.high, -other.low))
-        assert one.p == other.p and one.verdict(0.95) == -other.verdict(0.95)
+        one, other = one.found, other.found
+        assert (one.low, one.high) == pytest.approx((-other.high, -other.low), abs=2e-6)
+        turned = {"better": "worse", "worse": "better", "tied": "tied"}
+        assert one.p == other.p and one.verdict(0.95) == turned[other.verdict(0.95)]
 
 
 # --- what a name stands for -------------------------------------------------------------------
@@ -181,12 +183,11 @@ def contest(folder, **skill):
 
 def test_a_clear_difference_is_called_one(tmp_path, printed):
     lines = words(said(contest(tmp_path, a=0.8, b=0.3), printed, "a", "b"))
-    assert lines[0].startswith("zoo: a is better than b by ")
+    assert lines[0].startswith("zoo: a is better than b by the linear probe (+")
     assert "p < 0.001" in lines[0]
     assert "each side is a single training" in lines[1]
     lines = words(said(contest(tmp_path, a=0.3, b=0.8), printed, "a", "b"))
-    assert lines[0].startswith("zoo: b is better than a by ")
-    assert "(+" in lines[0]  # the better minus the worse
+    assert lines[0].startswith("zoo: b is better than a by the linear probe (+")
 
 
 def test_no_difference_says_how_large_one_would_have_to_be(tmp_path, printed):
@@ -197,8 +198,8 @@ def test_no_difference_says_how_large_one_would_have_to_be(tmp_path, printed):
         if s.key == "probe_top1"
     )
     line = words(said(made, printed, "a", "b"))[0]
-    assert line.startswith("zoo: a and b cannot be told apart by the linear probe")
-    width = 100 * (probe.high - probe.low) / 2
+    assert line.startswith("zoo: a cannot be told apart from b by the linear probe")
+    width = 100 * (probe.found.high - probe.found.low) / 2
     assert f"with 300 test images, a difference of less than about {width:.1f} points" in line
 
 

@@ -49,10 +49,10 @@ def test_rows_and_numbers_are_those_of_the_file(whole, printed):
     for cells, row in zip(found, rows, strict=True):
         if len(row["runs"]) == 1:
             scores = [f"{100 * row['scores'][key]['mean']:.1f}" for key in whole["main"]]
-            assert cells[4:8] == scores
+            assert cells[5:9] == scores
     score = next(row for row in rows if row["run"] == "moco")["scores"]["knn_top1"]
     text = f"{100 * score['mean']:.1f} ± {100 * score['std']:.1f}"
-    assert text in line_of(lines, "moco ×2")
+    assert text in line_of(lines, "moco")
 
 
 def test_what_a_reader_of_scores_must_know_is_said_beside_them(tmp_path, printed):
@@ -90,8 +90,9 @@ def test_distance_and_p_are_those_of_the_file(whole, printed):
     lines = printed(lambda console: print_leaderboard(whole, console))
     first, other = (row["run"] for row in rows_of(whole, "zoo")[:2])
     found = compared(whole, "zoo", other, first)
-    p = "p < 0.001" if found["p"] < 0.001 else f"p {found['p']:.3f}"
-    assert f"{100 * found['difference']:+.1f} ({p})" in line_of(lines, other)
+    p = "< 0.001" if found.p < 0.001 else f"{found.p:.3f}"
+    line = " ".join(line_of(lines, other).split())
+    assert f"{100 * found.difference:+.1f} {p}" in line
 
 
 def test_the_best_trained_value_stands_out_and_baselines_do_not(whole, printed):
@@ -164,7 +165,7 @@ def test_without_a_leaderboard_one_line_says_what_makes_it(tmp_path, monkeypatch
 @pytest.mark.parametrize("edit", EDITS)
 def test_a_leaderboard_of_before_an_edit_is_not_shown(edit, project):
     before = project.run("show")
-    assert before[0] == 0 and any(line.startswith("moco ×2") for line in before[1])
+    assert before[0] == 0 and any(line.startswith("moco  ") for line in before[1])
     project.edit(edit)
     code, lines, (error,) = project.run("show")
     assert (code, lines) == (1, [])

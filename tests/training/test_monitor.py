@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sslpipe.training.monitor import collapsed, effective_rank, feature_std
+from sslpipe.evaluation.rank import effective_rank
+from sslpipe.training.monitor import collapsed, feature_std
 
 
 def test_healthy_embeddings():

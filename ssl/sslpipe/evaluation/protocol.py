@@ -23,13 +23,13 @@ from sslpipe.evaluation.few_labels import labelled_part
 from sslpipe.evaluation.grid import best_cell, cells_of, choose, fit_grid, logits_of, on_edge
 from sslpipe.evaluation.knn import nearest, vote
 from sslpipe.evaluation.probe import standardise
+from sslpipe.evaluation.rank import effective_rank
 from sslpipe.evaluation.scores import answers, chance, in_top_k, mean_per_class, top_k
 from sslpipe.evaluation.structure import (
     MAP_IMAGES,
     STRIP_LENGTH,
     STRIPS,
     alignment,
-    effective_rank,
     feature_map,
     placed,
     strip,

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from tqdm import tqdm
 
@@ -37,100 +37,94 @@ def _tell(**news: Any) -> None:
         listener(**news)
 
 
+class Bar:
+    """Work under way: a bar on a terminal, a line every ten seconds in a log."""
+
+    def __init__(self, what: str, unit: str, total: int | None, done: int = 0) -> None:
+        """done: so many of them were before."""
+        self.what, self.unit, self.total, self.done = what, unit, total, done
+        self.first, self.start = done, time.monotonic()
+        self.said = self.start
+        self.bar = tqdm(
+            desc=what,
+            total=total,
+            initial=done,
+            unit=f" {unit}",
+            unit_scale=unit == "bytes",
+            leave=False,
+            disable=quiet() or not sys.stderr.isatty(),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def update(self, count: int = 1) -> None:
+        self.bar.update(count)
+        self.done += count
+        now = time.monotonic()
+        rate = self.rate(now)
+        _tell(what=self.what, done=self.done, total=self.total, unit=self.unit, rate=rate)
+        if self.bar.disable and now - self.said >= LINE_SECONDS:
+            self.said = now
+            self.say(rate)
+
+    def rate(self, now: float) -> float | None:
+        """In units a second, since the start."""
+        return (self.done - self.first) / max(now - self.start, 1e-9)
+
+    def say(self, rate: float | None) -> None:
+        of = f"/{self.total}" if self.total is not None else ""
+        say(f"{self.what}: {self.done}{of} {self.unit} ({rate:.0f}/s)")
+
+
 def progress(
     items: Iterable[T], *, what: str, unit: str, total: int | None = None, done: int = 0
 ) -> Iterator[T]:
     """Yield `items`; show how many of `total` are done, in `unit`s; `done` were so before."""
     if total is None and hasattr(items, "__len__"):
         total = len(items)  # type: ignore[arg-type]
-    on_terminal = sys.stderr.isatty()
-    if on_terminal:
-        items = tqdm(items, desc=what, unit=f" {unit}", total=total, initial=done, leave=False)
-    start = last = time.monotonic()
-    for number, item in enumerate(items, start=1):
-        yield item
-        now = time.monotonic()
-        rate = number / max(now - start, 1e-9)
-        _tell(what=what, done=done + number, total=total, unit=unit, rate=rate)
-        if not on_terminal and now - last >= LINE_SECONDS:
-            last = now
-            of = f"/{total}" if total is not None else ""
-            say(f"{what}: {done + number}{of} {unit} ({rate:.0f}/s)")
+    with Bar(what, unit, total, done) as bar:
+        for item in items:
+            yield item
+            bar.update()
 
 
-class ByteBar:
-    """Bytes of a file: a bar on a terminal, a line every ten seconds in a log."""
+class ByteBar(Bar):
+    """Bytes of a file."""
 
     def __init__(self, name: str, total: int | None, done: int = 0) -> None:
-        self.name, self.total, self.done = name, total, done
-        self.first, self.start = done, time.monotonic()
-        self.last = self.start
-        self.bar = tqdm(
-            desc=name,
-            total=total,
-            initial=done,
-            unit="B",
-            unit_scale=True,
-            leave=False,
-            disable=not sys.stderr.isatty(),
-        )
+        super().__init__(name, "bytes", total, done)
 
-    def __enter__(self) -> "ByteBar":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.close()
-
-    def update(self, count: int) -> None:
-        self.done += count
-        self.bar.update(count)
-        now = time.monotonic()
-        _tell(
-            what=self.name, done=self.done, total=self.total, unit="bytes",
-            rate=(self.done - self.first) / max(now - self.start, 1e-9),
-        )  # fmt: skip
-        if self.bar.disable and now - self.last >= LINE_SECONDS:
-            self.last = now
-            of = f" of {self.total / 1e6:.0f}" if self.total is not None else ""
-            rate = (self.done - self.first) / 1e6 / (now - self.start)
-            say(f"{self.name}: {self.done / 1e6:.0f}{of} MB ({rate:.1f} MB/s)")
+    def say(self, rate: float | None) -> None:
+        of = f" of {self.total / 1e6:.0f}" if self.total is not None else ""
+        say(f"{self.what}: {self.done / 1e6:.0f}{of} MB ({rate / 1e6:.1f} MB/s)")
 
 
-class StepBar:
-    """Training steps: a bar on a terminal, a line for each epoch everywhere."""
+class StepBar(Bar):
+    """Training steps, told in images, as their rate is what trainings are compared by; in a log and on
+    a terminal a line for each epoch."""
 
     def __init__(self, name: str, steps: int, done: int, images_per_step: int) -> None:
-        self.name, self.steps, self.done, self.images = name, steps, done, images_per_step
+        self.images = images_per_step
         self.last: float | None = None
         self.seconds = 0.0  # of a step, averaged over the last dozens
-        self.bar = tqdm(
-            desc=name,
-            total=steps,
-            initial=done,
-            unit=" steps",
-            leave=False,
-            disable=quiet() or not sys.stderr.isatty(),
-        )
-
-    def __enter__(self) -> "StepBar":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.close()
+        super().__init__(name, "images", steps * self.images, done * self.images)
 
     def step(self) -> None:
-        self.bar.update()
-        self.done += 1
-        now = time.monotonic()
+        self.update(self.images)
+
+    def rate(self, now: float) -> float | None:
         if self.last is not None:
             took = now - self.last
             self.seconds = took if not self.seconds else 0.95 * self.seconds + 0.05 * took
         self.last = now
-        # In images, as their rate is what trainings are compared by.
-        _tell(
-            what=self.name, done=self.done * self.images, total=self.steps * self.images,
-            unit="images", rate=self.images / self.seconds if self.seconds else None,
-        )  # fmt: skip
+        return self.images / self.seconds if self.seconds else None
+
+    def say(self, rate: float | None) -> None:
+        """Nothing between epochs."""
 
     def epoch(self, row: dict[str, Any], epochs: int) -> None:
         """`row`: a row of the history."""
@@ -141,7 +135,7 @@ class StepBar:
         )
         speed = row["images_per_s"]
         say(
-            f"{self.name}: epoch {row['epoch']}/{epochs}, loss {row['loss']:.3f}"
+            f"{self.what}: epoch {row['epoch']}/{epochs}, loss {row['loss']:.3f}"
             + (f", {speed:.0f} images/s" if speed is not None else "")
             + scores
         )

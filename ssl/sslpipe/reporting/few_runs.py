@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sslpipe.reporting.leaderboard import Json, Row, leaderboard
-from sslpipe.reporting.leaderboard_text import in_words
+from sslpipe.reporting.leaderboard import leaderboard
+from sslpipe.reporting.paired import Json
 from sslpipe.reporting.results import Results
 
 
@@ -29,12 +29,3 @@ def of_study(results: Results, name: str) -> Results:
     few = {run: results.params.runs[run] for run in study.runs}
     params = results.params.model_copy(update={"runs": few, "studies": {name: study}})
     return Results(params, results.layout, results)
-
-
-def score_with_interval(row: Row, key: str, kind: str) -> str:
-    """`65.3 (61.2–69.1)`, in percent; only the number where it has no interval."""
-    text = in_words(row, key, kind)
-    score = row["scores"].get(key)
-    if score is None or score["low"] is None:
-        return text
-    return f"{text} ({100 * score['low']:.1f}–{100 * score['high']:.1f})"

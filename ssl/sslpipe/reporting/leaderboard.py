@@ -6,43 +6,23 @@ the terminal show parts of that. A setting is a run, or the runs that repeat it 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from sslpipe.errors import UserError
+from sslpipe.data.splits import SPLITS
 from sslpipe.params import Params
 from sslpipe.reporting import statistics
-from sslpipe.reporting.results import Cell, Results
-from sslpipe.reporting.settings import Setting, is_baseline, settings
+from sslpipe.reporting.paired import DIGITS, Comparison, Group, Json, Sampled, score_of
+from sslpipe.reporting.results import Results
+from sslpipe.reporting.settings import is_baseline, settings
 
 Row = dict[str, Any]
-Json = dict[str, Any]
 
 CHANCE = "chance"
 MAIN = ("knn_top1", "probe_top1", "public_top1", "private_top1")
-DIGITS = 6  # of statistics; beyond them processors may differ
-SPLITS = ("train", "val", "public", "private")
-
-# Which answers a score's interval comes from, and which part of the test images.
-RESAMPLED = {
-    "knn_top1": ("knn", "overall"),
-    "knn_mean_per_class": ("knn", "per_class"),
-    "probe_top1": ("probe", "overall"),
-    "public_top1": ("probe", "public"),
-    "private_top1": ("probe", "private"),
-    "probe_mean_per_class": ("probe", "per_class"),
-    "knn_weighted_top1": ("knn_weighted", "overall"),
-    "knn_top5": ("knn_top5", "overall"),
-    "probe_top5": ("probe_top5", "overall"),
-    "probe_default_top1": ("default_probe", "overall"),
-    "finetune_top1": ("finetune", "overall"),
-    "finetune_public_top1": ("finetune", "public"),
-    "finetune_private_top1": ("finetune", "private"),
-}
-PER_CLASS = ("knn", "probe")
 
 
 def legend(params: Params) -> dict[str, dict[str, str]]:
@@ -126,21 +106,18 @@ def leaderboard(results: Results, made_by: Mapping[str, Any]) -> Json:
     rows, comparisons, shake_up, sets = [], {}, {}, {}
     for dataset in scored:
         metrics = {run: cell for (name, run), cell in results.metrics.items() if name == dataset}
-        _same_images(dataset, metrics, results)
         groups = [
-            Setting(present[0], present)
+            present
             for setting in settings(pretrain)
             if (present := tuple(run for run in setting.runs if run in metrics))
         ]
-        sampled = _Sampled(results, dataset, groups)
-        encoders = [
-            _row(dataset, setting, metrics, results, sampled, list(columns)) for setting in groups
-        ]
+        sampled = Sampled(results, dataset, groups)
+        encoders = [_row(results, dataset, group, sampled, list(columns)) for group in groups]
         encoders.sort(
             key=lambda row: (row["kind"] != "trained", -_mean(row, "public_top1"), row["run"])
         )
         rows += [*encoders, _chance_row(dataset, next(iter(metrics.values())))]
-        comparisons[dataset] = sampled.comparisons()
+        comparisons[dataset] = _comparisons(sampled, groups)
         shake_up[dataset] = _shake_up([row for row in encoders if row["kind"] == "trained"])
         first = next(iter(metrics.values()))
         sets[dataset] = {key: first[key] for key in ("classes", *(f"{s}_images" for s in SPLITS))}
@@ -175,112 +152,36 @@ def remarks(results: Results, dataset: str, metrics: Mapping[str, Any]) -> list[
     return found
 
 
-class _Sampled:
-    """The settings of a data set on the same bootstrap samples of its test images."""
-
-    def __init__(self, results: Results, dataset: str, groups: Sequence[Setting]) -> None:
-        self.groups, self.report = groups, results.params.report
-        answers = {run: _answers(results, dataset, run) for group in groups for run in group.runs}
-        first = next(iter(answers.values()))
-        self.images = {
-            "overall": len(first["label"]),
-            "public": int((~first["private"]).sum()),
-            "private": int(first["private"].sum()),
-        }
-        columns: dict[tuple[str, str], np.ndarray] = {}
-        others = dict.fromkeys(name for its in answers.values() for name in _scored(its))
-        names = [*PER_CLASS, *(n for n in others if n not in PER_CLASS), "finetune"]
-        for name in names:
-            for group in groups:
-                runs = [run for run in group.runs if name in answers[run]]
-                if runs:
-                    columns[name, group.name] = statistics.mean_hits(answers, runs, name)
-        self.place = {key: i for i, key in enumerate(columns)}
-        self.hits = np.stack(list(columns.values()), axis=1)
-        self.draws = statistics.bootstrap(
-            self.hits,
-            first["label"],
-            first["private"],
-            resamples=self.report.resamples,
-            seed=self.report.seed,
-            per_class=len(PER_CLASS) * len(groups),
-        )
-
-    def interval(self, setting: str, key: str, score: float) -> tuple[float, float] | None:
-        """Of a score, or None where there are no answers to resample."""
-        few = re.fullmatch(r"(fewlabels_.*)_top1", key)
-        name, part = (few[1], "overall") if few else RESAMPLED.get(key, (None, None))
-        draws = None if name is None else getattr(self.draws, part)
-        if draws is None or (name, setting) not in self.place:
-            return None
-        return statistics.score_interval(
-            draws[:, self.place[name, setting]],
-            score,
-            self.images.get(part, self.images["overall"]),
-            self.report.confidence,
-        )
-
-    def comparisons(self) -> Json:
-        """Row minus column in probe top-1: difference, interval, p adjusted over all pairs."""
-        names = [group.name for group in self.groups]
-        places = [self.place["probe", name] for name in names]
-        hits, draws = self.hits[:, places], self.draws.overall[:, places]
-        mean = hits.mean(axis=0)
-        tail = (1 - self.report.confidence) / 2
-        low, high = np.quantile(draws[:, :, None] - draws[:, None, :], [tail, 1 - tail], axis=0)
-        p = statistics.paired_p_values(hits)
-        upper = np.triu_indices(len(names), 1)
-        adjusted = np.ones_like(p)
-        adjusted[upper] = statistics.holm(p[upper]) if len(upper[0]) else []
-        adjusted = np.minimum(adjusted, adjusted.T)
-        return {
-            "runs": names,
-            "difference": _rounded(mean[:, None] - mean[None, :]),
-            "low": _rounded(low),
-            "high": _rounded(high),
-            "p": _rounded(adjusted),
-        }
-
-
 def rows_of(whole: Json, dataset: str) -> list[Row]:
     return [row for row in whole["rows"] if row["dataset"] == dataset]
 
 
-def compared(whole: Json, dataset: str, run: str, other: str) -> dict[str, float]:
-    """difference, low, high and p of two settings of a data set, run minus other."""
+def compared(whole: Json, dataset: str, run: str, other: str) -> Comparison:
+    """Two settings of a data set in probe top-1, run minus other."""
     table = whole["comparisons"][dataset]
     i, j = table["runs"].index(run), table["runs"].index(other)
-    return {key: table[key][i][j] for key in ("difference", "low", "high", "p")}
+    return Comparison(*(table[key][i][j] for key in Comparison._fields))
 
 
 # --- rows -------------------------------------------------------------------------------------
 
 
 def _row(
-    dataset: str,
-    setting: Setting,
-    metrics: Mapping[str, Mapping[str, Any]],
-    results: Results,
-    sampled: _Sampled,
-    columns: Sequence[str],
+    results: Results, dataset: str, runs: Group, sampled: Sampled, columns: Sequence[str]
 ) -> Row:
-    made = [results.pretrain[run] for run in setting.runs]
+    made = [results.pretrain[run] for run in runs]
     baseline, pixels = is_baseline(made[0]), made[0]["backbone"] == "pixels"
-    cells = [{**metrics[run], **results.finetuned.get((dataset, run), {})} for run in setting.runs]
-    scores = {}
-    for key in columns:
-        values = [cell[key] for cell in cells if isinstance(cell.get(key), int | float)]
-        if not values:
-            continue
-        mean = float(np.mean(values))
-        found = sampled.interval(setting.name, key, mean)
-        low, high = (round(end, DIGITS) for end in found) if found else (None, None)
-        std = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        scores[key] = {"mean": mean, "std": std, "low": low, "high": high, "values": values}
+    keys = [(dataset, run) for run in runs]
+    cells = [{**results.metrics[key], **results.finetuned.get(key, {})} for key in keys]
+    scores = {
+        key: sampled.score(key, runs, values)
+        for key in columns
+        if (values := [c[key] for c in cells if isinstance(c.get(key), int | float)])
+    }
     return {
         "dataset": dataset,
-        "run": setting.name,
-        "runs": list(setting.runs),
+        "run": runs[0],
+        "runs": list(runs),
         "seeds": [report["parameters"]["pretrain"]["seed"] for report in made],
         "kind": "baseline" if baseline else "trained",
         "method": None if pixels else made[0]["method"],
@@ -323,11 +224,20 @@ def _chance_row(dataset: str, cell: Mapping[str, Any]) -> Row:
     return {
         "dataset": dataset, "run": CHANCE, "runs": [], "seeds": [], "kind": "chance", **empty,
         "probe_best": [],
-        "scores": {
-            key: {"mean": value, "std": None, "low": None, "high": None, "values": [value]}
-            for key, value in values.items()
-        },
+        "scores": {key: score_of([value]) for key, value in values.items()},
     }  # fmt: skip
+
+
+def _comparisons(sampled: Sampled, groups: Sequence[Group]) -> Json:
+    """Of every two in probe top-1, as matrices: row minus column."""
+    pairs = list(combinations(range(len(groups)), 2))
+    found = sampled.compare("probe_top1", [(groups[i], groups[j]) for i, j in pairs])
+    same = Comparison(0.0, 0.0, 0.0, 1.0)
+    matrix = [[same] * len(groups) for _ in groups]
+    for (i, j), comparison in zip(pairs, found, strict=True):
+        matrix[i][j], matrix[j][i] = comparison, -comparison
+    parts = {key: [[getattr(c, key) for c in row] for row in matrix] for key in Comparison._fields}
+    return {"runs": [group[0] for group in groups], **parts}
 
 
 def _shake_up(trained: Sequence[Row]) -> Json:
@@ -349,54 +259,5 @@ def _shake_up(trained: Sequence[Row]) -> Json:
     }
 
 
-def _answers(results: Results, dataset: str, run: str) -> dict[str, np.ndarray]:
-    """What the run answered, fine-tuned too if it was."""
-    tuned = results.finetune_predictions.get((dataset, run), {})
-    return {**tuned, **results.predictions[dataset, run]}
-
-
-def _scored(answers: Mapping[str, np.ndarray]) -> list[str]:
-    return [name for name in answers if name not in ("label", "private", "finetune")]
-
-
-def _same_images(dataset: str, metrics: Mapping[str, Mapping[str, Any]], results: Results) -> None:
-    """Refuse to rank runs that were scored on different images."""
-    keys = ["classes", *(f"{split}_images" for split in SPLITS), "chance_top1"]
-    (first, expected), *others = metrics.items()
-    for run, cell in metrics.items():
-        if (dataset, run) not in results.predictions:
-            path = results.layout.predictions(run, dataset)
-            raise UserError(f"{path}: missing; it is made by: sslpipe evaluate {run} {dataset}")
-        for key in keys:
-            if cell[key] != expected[key]:
-                raise UserError(
-                    f"{dataset}: {key} is {cell[key]} for {run} but {expected[key]} for {first}; "
-                    "they were scored on different images, evaluate again"
-                )
-    expected = results.predictions[dataset, first]
-    for run, _ in others:
-        found = results.predictions[dataset, run]
-        if any(not np.array_equal(expected[key], found[key]) for key in ("label", "private")):
-            raise UserError(
-                f"{dataset}: {run} and {first} were scored on different images, evaluate again"
-            )
-    _same_finetuned(dataset, expected["label"], results)
-
-
-def _same_finetuned(dataset: str, labels: np.ndarray, results: Results) -> None:
-    cells: dict[Cell, dict[str, np.ndarray]] = results.finetune_predictions
-    for (name, run), answers in cells.items():
-        if name == dataset and not np.array_equal(labels, answers["label"]):
-            raise UserError(
-                f"{dataset}: {run} was fine-tuned on other images than it was scored on; run "
-                f"sslpipe finetune {run} {dataset}"
-            )
-
-
 def _mean(row: Row, key: str) -> float:
     return row["scores"][key]["mean"]
-
-
-def _rounded(values: np.ndarray) -> list[list[float]]:
-    # + 0.0 turns -0.0 into 0.0
-    return (np.round(values, DIGITS) + 0.0).tolist()

@@ -5,15 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-from tabulate import tabulate
-
-from sslpipe.reporting.leaderboard import CHANCE, Json, Row, compared, rows_of
-
-DASH = "–"
-WHAT = {"run": "run", "method": "method", "backbone": "backbone", "corpus": "corpus"}
-SPEEDS = ("images_per_s", "train_seconds")
+from sslpipe.reporting.board import DISTANCE, FILTERS, SPEEDS, P, board, number
+from sslpipe.reporting.leaderboard import CHANCE, Row, rows_of
+from sslpipe.reporting.markdown import listed, table
+from sslpipe.reporting.paired import Json
+from sslpipe.reporting.table import BOTH, NOTE, TEXT, Group, Table, pipes
+from sslpipe.reporting.winner import winner
+from sslpipe.reporting.words import DASH, VERDICTS, how_sure, percent, points, share
 
 
 def as_csv(whole: Json) -> str:
@@ -39,9 +38,8 @@ def as_csv(whole: Json) -> str:
             for key, score in row["scores"].items()
             for end, part in parts.items()
         }
-        # The mean of several seeds' choices was no one's choice.
         settings = [key for key in scores if whole["legend"][key]["kind"] == "setting"]
-        flat |= {key: in_words(row, key, "setting") for key in settings if key in row["scores"]}
+        flat |= {key: number(whole, row, key).text for key in settings if key in row["scores"]}
         writer.writerow({**row, "runs": " ".join(row["runs"]), **flat})
     return text.getvalue()
 
@@ -51,54 +49,25 @@ def as_markdown(whole: Json) -> str:
     parts = ["# Leaderboard"]
     if not whole["rows"]:
         parts.append("No run has been evaluated.")
-    for dataset in whole["datasets"]:
-        parts += [f"## {dataset}", *_section(whole, dataset)]
+    scores = board(whole)
+    for group in scores.groups:
+        parts += [f"## {group.dataset}", *_section(whole, scores, group)]
     parts += ["## How to read this", *_reading(whole)]
     if unfinished := whole["missing"]["unfinished"]:
         parts += [
             "## Not trained",
-            f"In no table, as they have not been trained: {_names(unfinished)}.",
+            f"In no table, as they have not been trained: {listed(unfinished)}.",
         ]
     return "\n\n".join(parts) + "\n"
-
-
-def percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f} %"
-
-
-def duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def in_words(row: Row, key: str, kind: str) -> str:
-    """A number of a row as tables show it: percent, mean ± std over seeds."""
-    if kind == "speed":
-        value = row[key]
-        if value is None:
-            return DASH
-        if key == "train_seconds":
-            return duration(value)
-        return f"{value:,.2f}" if key == "device_hours" else f"{value:,.0f}"
-    score = row["scores"].get(key)
-    if score is None:
-        return DASH
-    if kind == "setting":
-        return ", ".join(dict.fromkeys(f"{value:g}" for value in score["values"]))
-    factor = 100 if kind == "score" else 1
-    digits = 2 if key in ("alignment", "uniformity") else 1
-    mean = f"{factor * score['mean']:.{digits}f}"
-    return mean if score["std"] is None else f"{mean} ± {factor * score['std']:.{digits}f}"
 
 
 # --- sections ---------------------------------------------------------------------------------
 
 
-def _section(whole: Json, dataset: str) -> Iterable[str]:
-    rows = rows_of(whole, dataset)
-    encoders = [row for row in rows if row["run"] != CHANCE]
+def _section(whole: Json, scores: Table, group: Group) -> Iterable[str]:
+    dataset = group.dataset
+    encoders = [row for row in rows_of(whole, dataset) if row["run"] != CHANCE]
+    shown = [row for row in group.rows if row.run]
     sizes = whole["datasets"][dataset]
     yield (
         f"{sizes['classes']:,} classes; {sizes['train_images']:,} training, "
@@ -107,92 +76,51 @@ def _section(whole: Json, dataset: str) -> Iterable[str]:
     )
     for remark in sizes.get("remarks", []):
         yield f"**Note:** {remark}."
-    yield _verdict(whole, dataset, encoders)
-    yield _table(whole, rows, (*WHAT, *whole["main"], *SPEEDS))
+    yield _verdict(whole, dataset)
+    main = ("run", *FILTERS, *whole["main"], *SPEEDS)
+    yield pipes(scores, group.rows, dict.fromkeys(main, TEXT))
     yield "### How sure"
-    yield from _sure(whole, dataset, encoders)
-    yield "### Public and private"
-    yield from _shake_up(whole, dataset)
-    yield "### Further scores"
-    for keys in _further(whole, encoders):
-        yield _table(whole, encoders, ("run", *keys))
-    yield from _edges(encoders)
-    absent = [cell["run"] for cell in whole["missing"]["unscored"] if cell["dataset"] == dataset]
-    if absent:
-        yield f"Trained, but not evaluated here, so not in the tables: {_names(absent)}."
-
-
-def _verdict(whole: Json, dataset: str, encoders: Sequence[Row]) -> str:
-    """Is the best trained setting better than the next, and than encoders without training?"""
-    trained = [row for row in encoders if row["kind"] == "trained"]
-    if not trained:
-        return "No trained run has been evaluated here, so there is nothing to compare."
-    best = trained[0]
-    public, private = (best["scores"][key]["mean"] for key in ("public_top1", "private_top1"))
-    text = (
-        f"The best by public top-1 is `{best['run']}` with {percent(public)} "
-        f"({percent(private)} private)."
-    )
-    rivals = [("the next", trained[1])] if len(trained) > 1 else []
-    for kind, test in (("the untrained encoder", False), ("raw pixels", True)):
-        found = [
-            row
-            for row in encoders
-            if row["kind"] == "baseline" and (row["backbone"] == "pixels") == test
-        ]
-        if found:
-            rivals.append((kind, max(found, key=lambda row: row["scores"]["public_top1"]["mean"])))
-        else:
-            text += f" There is no score of {kind} to compare it with."
-    if rivals:
-        found = "; it ".join(_against(whole, dataset, best, *rival) for rival in rivals)
-        text += f" By the probe on all test images it {found}."
-    return text
-
-
-def _against(whole: Json, dataset: str, best: Row, kind: str, rival: Row) -> str:
-    """Which of two is better, with the interval of the difference and its adjusted p."""
-    found = compared(whole, dataset, best["run"], rival["run"])
-    if found["p"] >= 1 - whole["made_by"]["report"]["confidence"]:
-        verb = "cannot be told apart from"
-    else:
-        verb = "beats" if found["difference"] > 0 else "is worse than"
-    points = _range(found["low"], found["high"], sign=True)
-    p = _p(found["p"])
-    return (
-        f"{verb} {kind}, `{rival['run']}` ({100 * found['difference']:+.1f} points, {points}, "
-        f"p {p if p.startswith('<') else f'= {p}'})"
-    )
-
-
-def _sure(whole: Json, dataset: str, encoders: Sequence[Row]) -> Iterable[str]:
-    """Intervals of the main scores, and each setting's distance from the best."""
-    percentage = f"{100 * whole['made_by']['report']['confidence']:g} %"
-    best = encoders[0]
-    body = []
-    for row in encoders:
-        cells = [f"`{row['run']}`"]
-        for key in whole["main"]:
-            score = row["scores"][key]
-            cells.append(DASH if score["low"] is None else _range(score["low"], score["high"]))
-        if row is best:
-            cells += [DASH, DASH]
-        else:
-            found = compared(whole, dataset, row["run"], best["run"])
-            cells += [
-                f"{100 * found['difference']:+.1f} ({_range(found['low'], found['high'], sign=True)})",
-                _p(found["p"]),
-            ]
-        body.append(cells)
-    headings = [whole["legend"][key]["heading"] for key in whole["main"]]
     yield (
-        f"{percentage} intervals in percent, by a bootstrap over the test images; last, the probe's "
-        f"distance from `{best['run']}` in points on the same images, with the p value of a paired "
+        f"{share(whole['made_by']['report']['confidence'])} intervals in percent, by a bootstrap over "
+        "the test images; last, the probe's "
+        f"distance from `{group.rival}` in points on the same images, with the p value of a paired "
         "test, adjusted for comparing every two encoders. The first row is first by the public half of "
         "these images, which flatters it: among encoders of equal worth, intervals of the distance "
         "miss 0 more often than they should."
     )
-    yield _aligned(["run", *headings, "distance", "p"], body, "l" + "r" * (len(headings) + 2))
+    intervals = dict.fromkeys(whole["main"], NOTE)
+    yield pipes(scores, shown, {"run": TEXT, **intervals, DISTANCE: BOTH, P: TEXT})
+    yield "### Public and private"
+    yield from _shake_up(whole, dataset)
+    yield "### Further scores"
+    for keys in _further(whole, encoders):
+        yield pipes(scores, shown, dict.fromkeys(["run", *keys], TEXT))
+    yield from _edges(encoders)
+    absent = [cell["run"] for cell in whole["missing"]["unscored"] if cell["dataset"] == dataset]
+    if absent:
+        yield f"Trained, but not evaluated here, so not in the tables: {listed(absent)}."
+
+
+def _verdict(whole: Json, dataset: str) -> str:
+    """Is the best trained setting better than the next, and than encoders without training?"""
+    found = winner(whole, dataset)
+    if found is None:
+        return "No trained run has been evaluated here, so there is nothing to compare."
+    public, private = (found.best["scores"][key]["mean"] for key in ("public_top1", "private_top1"))
+    text = (
+        f"The best by public top-1 is `{found.best['run']}` with {percent(public)} % "
+        f"({percent(private)} % private)."
+    )
+    for what in found.absent:
+        text += f" There is no score of {what} to compare it with."
+    against = [
+        f"{VERDICTS[a.verdict]} {a.what}, `{a.other}` ({points(a.found.difference)} points, "
+        f"{how_sure(a.found)})"
+        for a in found.against
+    ]
+    return (
+        f"{text} By the probe on all test images it {'; it '.join(against)}." if against else text
+    )
 
 
 def _shake_up(whole: Json, dataset: str) -> Iterable[str]:
@@ -210,7 +138,7 @@ def _shake_up(whole: Json, dataset: str) -> Iterable[str]:
             f"settings: {found['rank_correlation']:.2f}."
         )
     if moved:
-        yield _aligned(
+        yield table(
             ["run", "public place", "private place"],
             [[f"`{m['run']}`", str(m["public_rank"]), str(m["private_rank"])] for m in moved],
             "lrr",
@@ -280,7 +208,7 @@ def _reading(whole: Json) -> Iterable[str]:
         for key, words in whole["legend"].items()
         if words["kind"] == "speed" or any(key in row["scores"] for row in whole["rows"])
     ]
-    yield _aligned(["heading", "column", "meaning"], lines, "lll")
+    yield table(["heading", "column", "meaning"], lines, "lll")
     trained = {run: made for run, made in whole["pretrain"].items() if made["trained"]}
     if trained:
         yield "Training behind the trained runs:"
@@ -289,71 +217,8 @@ def _reading(whole: Json) -> Iterable[str]:
              made["precision"], made["device"]]
             for run, made in trained.items()
         ]  # fmt: skip
-        yield _aligned(["run", "seed", "epochs", "precision", "device"], body, "lrrll")
-
-
-# --- tables -----------------------------------------------------------------------------------
-
-
-def _table(whole: Json, rows: Sequence[Row], columns: Sequence[str]) -> str:
-    """The best trained value of each score in bold."""
-    legend = whole["legend"]
-    kinds = {key: legend[key]["kind"] for key in columns if key in legend}
-    trained = [row for row in rows if row["kind"] == "trained"]
-    best = {key: _best(trained, key, kind) for key, kind in kinds.items()}
-
-    def shown(row: Row, key: str) -> str:
-        if key not in kinds:
-            text = row[key] or DASH
-            return f"`{text}`" if key == "run" and text != CHANCE else text
-        text = in_words(row, key, kinds[key])
-        bold = (
-            key != "probe_gain"
-            and row["kind"] == "trained"
-            and text != DASH
-            and _value(row, key) == best[key]
-        )
-        return f"**{text}**" if bold else text
-
-    headings = [WHAT.get(key) or legend[key]["heading"] for key in columns]
-    align = "".join("r" if key in kinds else "l" for key in columns)
-    return _aligned(headings, [[shown(row, key) for key in columns] for row in rows], align)
-
-
-def _best(trained: Sequence[Row], key: str, kind: str) -> float | None:
-    values = [value for row in trained if (value := _value(row, key)) is not None]
-    # Speeds depend on what else ran, so that none is the best.
-    return max(values) if values and kind == "score" and key != "probe_gain" else None
-
-
-def _value(row: Row, key: str) -> float | None:
-    if key in row:
-        return row[key]
-    return row["scores"][key]["mean"] if key in row["scores"] else None
-
-
-def _aligned(headings: Sequence[str], body: Sequence[Sequence[str]], align: str) -> str:
-    return tabulate(
-        body,
-        headers=headings,
-        tablefmt="pipe",
-        colalign=["right" if side == "r" else "left" for side in align] if body else None,
-        disable_numparse=True,
-    )
-
-
-def _range(low: float, high: float, *, sign: bool = False) -> str:
-    """In percent."""
-    return f"{100 * low:+.1f} to {100 * high:+.1f}" if sign else f"{100 * low:.1f}–{100 * high:.1f}"
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+        yield table(["run", "seed", "epochs", "precision", "device"], body, "lrrll")
 
 
 def _ever(whole: Json, key: str, part: str) -> bool:
     return any(row["scores"].get(key, {}).get(part) is not None for row in whole["rows"])
-
-
-def _names(runs: Sequence[Any]) -> str:
-    return ", ".join(f"`{run}`" for run in runs)

@@ -9,20 +9,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from sslpipe.errors import UserError
-from sslpipe.reporting import statistics
-from sslpipe.reporting.leaderboard import DIGITS, speeds
+from sslpipe.reporting.leaderboard import Row, speeds
+from sslpipe.reporting.paired import Comparison, Group, Json, Sampled
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.settings import effective, flat
+from sslpipe.reporting.words import value_in_words
 
-Json = dict[str, Any]
-Row = dict[str, Any]
-
-SCORES = {"knn_top1": "knn", "probe_top1": "probe"}  # score → the answers that it is of
+SCORES = ("knn_top1", "probe_top1")
+DIFFERENCE = ("difference", "difference_low", "difference_high", "p")  # a `Comparison` in a score
 APART = ("method", "backbone")  # what makes another line of a figure, unless it is x
-LOCAL = ("views.local_scale", "views.local_size")
 
 
 def study_rows(results: Results, name: str) -> Json:
@@ -65,20 +60,18 @@ def studies(results: Results, names: Iterable[str] | None = None) -> dict[str, J
     declared = results.params.studies
     chosen = list(declared if names is None else names)
     rows = {name: _rows(results, name) for name in chosen}
-    sampled = {
-        dataset: _Sampled(results, dataset, [row for some in rows.values() for row in some])
-        for dataset in results.datasets
-    }
-    return {name: _study(results, name, rows[name], sampled) for name in chosen}
+    every = [row for some in rows.values() for row in some]
+    for dataset in results.datasets:
+        if groups := [group for row in every if (group := _scored(results, dataset, row))]:
+            sampled = Sampled(results, dataset, groups, SCORES)
+            for some in rows.values():
+                _add_scores(results, dataset, some, sampled)
+    return {name: _study(results, name, rows[name]) for name in chosen}
 
 
-def _study(results: Results, name: str, rows: list[Row], sampled: Mapping[str, _Sampled]) -> Json:
+def _study(results: Results, name: str, rows: list[Row]) -> Json:
     study = results.params.studies[name]
     keys = keys_of(study.x)
-    for dataset, sample in sampled.items():
-        for row, scores in zip(rows, sample.scores(rows), strict=True):
-            if scores is not None:
-                row["scores"][dataset] = scores
     unscored = [
         {"dataset": dataset, "run": run} for dataset, run in results.unscored if run in study.runs
     ]
@@ -100,15 +93,6 @@ def _study(results: Results, name: str, rows: list[Row], sampled: Mapping[str, _
 
 def keys_of(x: str | Sequence[str]) -> list[str]:
     return [x] if isinstance(x, str) else list(x)
-
-
-def in_words(value: Any) -> str:
-    """A setting's value as it stands in params.yaml, numbers as short as they go."""
-    if isinstance(value, bool | type(None)):
-        return json.dumps(value)
-    if isinstance(value, list):
-        return f"[{', '.join(map(in_words, value))}]"
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 # --- rows -------------------------------------------------------------------------------------
@@ -136,7 +120,7 @@ def _rows(results: Results, name: str) -> list[Row]:
         made = [results.pretrain[run] for run in row["runs"]]
         row["apart"] = {key: made[0][key] for key in by}
         row["line"] = " ".join(row["apart"].values())
-        row["x_labels"] = [in_words(value) for value in row["x"]]
+        row["x_labels"] = [value_in_words(value) for value in row["x"]]
         row["x_label"] = ", ".join(row["x_labels"])
         base = first.setdefault(row["line"], row["run"])
         row["compared_with"] = None if base == row["run"] else base
@@ -197,110 +181,39 @@ def _differing(
 
 
 def _without_seed(made: Mapping[str, Any]) -> dict[str, Any]:
-    """What was learnt, by its settings; without those of local crops where there are none."""
-    keys = effective(made)
-    without = ("seed", *LOCAL) if keys.get("views.local") == 0 else ("seed",)
-    return {key: value for key, value in keys.items() if key not in without}
+    """What was learnt, by its settings."""
+    return {key: value for key, value in effective(made).items() if key != "seed"}
 
 
 # --- scores -----------------------------------------------------------------------------------
 
 
-class _Sampled:
-    """Rows on the same bootstrap samples of a data set's test images."""
+def _scored(results: Results, dataset: str, row: Row) -> Group:
+    return tuple(run for run in row["runs"] if (dataset, run) in results.metrics)
 
-    def __init__(self, results: Results, dataset: str, rows: Sequence[Row]) -> None:
-        self.dataset, self.report, self.metrics = dataset, results.params.report, results.metrics
-        groups = dict.fromkeys(tuple(runs) for row in rows if (runs := self._scored(row)))
-        answers = {run: _answers(results, dataset, run) for group in groups for run in group}
-        _same_images(dataset, answers)
-        columns = [(score, group) for score in SCORES for group in groups]
-        self.place = {column: i for i, column in enumerate(columns)}
-        if not columns:
-            return
-        self.hits = np.stack(
-            [statistics.mean_hits(answers, group, SCORES[score]) for score, group in columns],
-            axis=1,
-        )
-        first = next(iter(answers.values()))
-        self.draws = statistics.bootstrap(
-            self.hits,
-            first["label"],
-            first["private"],
-            resamples=self.report.resamples,
-            seed=self.report.seed,
-        ).overall
 
-    def scores(self, rows: Sequence[Row]) -> list[Json | None]:
-        """Of each row, None where it has none here."""
-        found: list[Json | None] = [{} if self._scored(row) else None for row in rows]
-        for score in SCORES:
-            adjusted = self._adjusted(rows, score)
-            for row, scores in zip(rows, found, strict=True):
-                if scores is not None:
-                    scores[score] = self._score(row, score) | self._difference(
-                        row, rows, score, adjusted.get(row["run"])
-                    )
-        return found
-
-    def _scored(self, row: Row) -> list[str]:
-        return [run for run in row["runs"] if (self.dataset, run) in self.metrics]
-
-    def _column(self, row: Row, score: str) -> int | None:
-        return self.place.get((score, tuple(self._scored(row))))
-
-    def _base(self, row: Row, rows: Sequence[Row], score: str) -> int | None:
-        """The column that the row is compared with, if it has scores."""
-        bases = [other for other in rows if other["run"] == row["compared_with"]]
-        return self._column(bases[0], score) if bases else None
-
-    def _score(self, row: Row, score: str) -> Json:
-        values = [self.metrics[self.dataset, run][score] for run in self._scored(row)]
-        mean = float(np.mean(values))
-        draws = self.draws[:, self._column(row, score)]
-        low, high = statistics.score_interval(draws, mean, len(self.hits), self.report.confidence)
-        std = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        return {
-            "mean": mean, "std": std, "values": values,
-            "low": round(low, DIGITS), "high": round(high, DIGITS),
-        }  # fmt: skip
-
-    def _difference(
-        self, row: Row, rows: Sequence[Row], score: str, p: float | None
-    ) -> dict[str, float | None]:
-        keys = ("difference", "difference_low", "difference_high", "p")
-        one, other = self._column(row, score), self._base(row, rows, score)
-        if p is None or one is None or other is None:
-            return dict.fromkeys(keys)
-        difference = self.hits[:, one].mean() - self.hits[:, other].mean()
-        between = self.draws[:, one] - self.draws[:, other]
-        ends = statistics.interval(between, self.report.confidence)
-        values = [round(float(value), DIGITS) + 0.0 for value in (difference, *ends, p)]
-        return dict(zip(keys, values, strict=True))
-
-    def _adjusted(self, rows: Sequence[Row], score: str) -> dict[str, float]:
-        """run → p value that it differs from its base, Holm's adjustment over all of these."""
-        pairs = {}
+def _add_scores(results: Results, dataset: str, rows: Sequence[Row], sampled: Sampled) -> None:
+    """Those of a data set, to the study's rows that have some there."""
+    groups = {row["run"]: group for row in rows if (group := _scored(results, dataset, row))}
+    bases = {
+        row["run"]: row["compared_with"]
+        for row in rows
+        if row["run"] in groups and row["compared_with"] in groups
+    }
+    for key in SCORES:
+        pairs = [(groups[run], groups[base]) for run, base in bases.items()]
+        found = dict(zip(bases, sampled.compare(key, pairs), strict=True))
         for row in rows:
-            one, other = self._column(row, score), self._base(row, rows, score)
-            if one is not None and other is not None:
-                pairs[row["run"]] = statistics.paired_p_values(self.hits[:, [one, other]])[0, 1]
-        return dict(zip(pairs, statistics.holm(list(pairs.values())).tolist(), strict=True))
+            if group := groups.get(row["run"]):
+                values = [results.metrics[dataset, run][key] for run in group]
+                compared = found.get(row["run"]) or (None,) * len(DIFFERENCE)
+                row["scores"].setdefault(dataset, {})[key] = {
+                    **sampled.score(key, group, values),
+                    **dict(zip(DIFFERENCE, compared, strict=True)),
+                }
 
 
-def _answers(results: Results, dataset: str, run: str) -> Mapping[str, np.ndarray]:
-    if (dataset, run) not in results.predictions:
-        path = results.layout.predictions(run, dataset)
-        raise UserError(f"{path}: missing; it is made by: sslpipe evaluate {run} {dataset}")
-    return results.predictions[dataset, run]
-
-
-def _same_images(dataset: str, answers: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    if not answers:
-        return
-    (first, expected), *others = answers.items()
-    for run, arrays in others:
-        if not all(np.array_equal(arrays[key], expected[key]) for key in ("label", "private")):
-            raise UserError(
-                f"{dataset}: {run} and {first} were scored on different images, evaluate again"
-            )
+def compared(score: Json) -> Comparison | None:
+    """With the first of the row's line; None for that itself."""
+    parts = [score[key] for key in DIFFERENCE]
+    return None if parts[0] is None else Comparison(*parts)

@@ -2,29 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from sslpipe.reporting.leaderboard_text import DASH, duration
-from sslpipe.reporting.markdown import table
-from sslpipe.reporting.studies import Json, Row
-from sslpipe.schema.report import Report
+from sslpipe.reporting import table as tables
+from sslpipe.reporting.board import difference, scored
+from sslpipe.reporting.leaderboard import Row
+from sslpipe.reporting.markdown import listed, table
+from sslpipe.reporting.paired import Json
+from sslpipe.reporting.studies import compared
+from sslpipe.reporting.table import BOTH, TEXT, Cell, Column, Group, Table, pipes
+from sslpipe.reporting.words import DASH, share, spent
 
-HEADINGS = {"knn_top1": "k-NN", "probe_top1": "probe"}
+if TYPE_CHECKING:
+    from sslpipe.schema.report import Report
+
+HEADINGS = {"knn_top1": "k-NN top-1", "probe_top1": "probe top-1"}
+
+
+def scores(study: Json, confidence: float) -> Table:
+    """A group for each data set; a score, its difference from that of the line's first, and p."""
+    numeric = study["scale"] != "category"
+    columns = [
+        Column("run", "run", numeric=False, source="run"),
+        *(Column(key, key, numeric=False) for key in study["by"]),
+        *(Column(key, key, numeric=numeric) for key in study["x"]),
+    ]
+    for key, heading in HEADINGS.items():
+        columns += [
+            Column(key, heading, source="study"),
+            Column(f"{key}_difference", "difference", "points from the first", source="study"),
+            Column(f"{key}_p", "p", "of this difference, adjusted for all of the column"),
+        ]
+
+    def cells(row: Row, found: Json) -> Iterator[Cell]:
+        yield Cell(row["run"])
+        yield from (Cell(value) for value in row["apart"].values())
+        yield from (Cell(text, row["place"] if numeric else None) for text in row["x_labels"])
+        for key in HEADINGS:
+            against = compared(found[key])
+            yield scored(found[key])
+            yield from difference(against, confidence) if against else (Cell(DASH), Cell(DASH))
+
+    def row_of(row: Row, dataset: str) -> tables.Row:
+        attributes = {"study": study["name"]}
+        return tables.Row(list(cells(row, row["scores"][dataset])), row["run"], "", attributes)
+
+    groups = [
+        Group([row_of(row, d) for row in study["rows"] if d in row["scores"]], d, dataset=d)
+        for d in study["datasets"]
+    ]
+    caption = f"{study['title']}: top-1 in percent; differences in points from the first run."
+    return Table(f"study-{study['name']}", caption, columns, groups)
 
 
 def as_markdown(study: Json, report: Report) -> str:
     """study: of `studies.study_rows`; report: how its intervals were made."""
     parts = [f"# {study['title']}"]
-    settings = _names(study["x"])
+    settings = listed(study["x"])
     if study["rows"]:
         parts.append(f"![Top-1 over {study['x_label']}](../figures/study_{study['name']}.png)")
         parts.append(f"Runs side by side by {settings}.{_shared(study)}")
     else:
         parts.append(f"No run of this study, by {settings}, has finished, so there is no table.")
-    parts += _warnings(study)
-    parts += _missing(study)
-    for dataset in study["datasets"]:
-        parts += [f"## {dataset}", _scores(study, dataset)]
+    parts += notes(study)
+    found = scores(study, report.confidence)
+    shown = dict.fromkeys([*study["by"], *study["x"], "run"], TEXT)
+    for key in HEADINGS:
+        shown |= {key: BOTH, f"{key}_difference": BOTH, f"{key}_p": TEXT}
+    for group in found.groups:
+        parts += [f"## {group.dataset}", pipes(found, group.rows, shown)]
     if study["datasets"]:
         parts.append(_reading(study, report))
     if study["rows"]:
@@ -37,105 +84,53 @@ def _shared(study: Json) -> str:
     return " Those that differ in nothing but their seed share a row." if several else ""
 
 
-def _warnings(study: Json) -> Iterator[str]:
+def notes(study: Json) -> Iterator[str]:
+    """What else differs, and what is missing."""
     for line, keys in study["differing"].items():
         where = f" of {line}" if line else ""
         yield (
-            f"**Not the only difference:** the rows{where} differ in {_names(keys)} too, so not all of "
-            f"a difference comes from {_names(study['x'])}."
+            f"**Not the only difference:** the rows{where} differ in {listed(keys)} too, so not all of "
+            f"a difference comes from {listed(study['x'])}."
         )
-
-
-def _missing(study: Json) -> Iterator[str]:
     if study["unfinished"]:
-        yield f"Left out, as they have not been trained: {_names(study['unfinished'])}."
+        yield f"Left out, as they have not been trained: {listed(study['unfinished'])}."
     cells = [f"`{cell['run']}` on {cell['dataset']}" for cell in study["unscored"]]
     if cells:
         yield f"Trained, but not evaluated: {', '.join(cells)}."
 
 
-def _scores(study: Json, dataset: str) -> str:
-    headings = [*study["by"], *study["x"], "run"]
-    align = "l" * len(study["by"]) + _sides(study) + "l"
-    for name in HEADINGS.values():
-        headings += [f"{name} top-1", "difference", "p"]
-        align += "rrr"
-    body = []
-    for row in study["rows"]:
-        if dataset in row["scores"]:
-            cells = _setting(study, row)
-            for score in HEADINGS:
-                found = row["scores"][dataset][score]
-                cells += [_score(found), _difference(found), _p(found["p"])]
-            body.append(cells)
-    return table(headings, body, align)
-
-
 def _training(study: Json) -> str:
-    headings = [*study["by"], *study["x"], "run", "seeds", "images/s", "training", "device-hours"]
+    took = {"images_per_s": "images/s", "train_seconds": "training", "device_hours": "device-hours"}
     body = [
         [
-            *_setting(study, row),
+            *row["apart"].values(),
+            *row["x_labels"],
+            f"`{row['run']}`",
             ", ".join(map(str, row["seeds"])),
-            DASH if row["images_per_s"] is None else f"{row['images_per_s']:,.0f}",
-            DASH if row["train_seconds"] is None else duration(row["train_seconds"]),
-            DASH if row["device_hours"] is None else _hours(row["device_hours"]),
+            *(spent(key, row[key]) for key in took),
         ]
         for row in study["rows"]
     ]
-    return table(headings, body, "l" * len(study["by"]) + _sides(study) + "lrrrr")
+    sides = ("l" if study["scale"] == "category" else "r") * len(study["x"])
+    return table(
+        [*study["by"], *study["x"], "run", "seeds", *took.values()],
+        body,
+        "l" * len(study["by"]) + sides + "lrrrr",
+    )
 
 
 def _reading(study: Json, report: Report) -> str:
     bases = [row["run"] for row in study["rows"] if row["compared_with"] is None]
     text = (
-        f"Percent of all test images; in brackets {100 * report.confidence:g} % intervals, by "
+        f"Percent of all test images; in brackets {share(report.confidence)} intervals, by "
         f"{report.resamples:,} bootstrap samples of these images, and ± the standard deviation over "
         "seeds, of which the intervals say nothing."
     )
     if len(bases) < len(study["rows"]):
         each = " (each of its kind)" if len(bases) > 1 else ""
         text += (
-            f" Differences, in points on the same images, are from {_names(bases)}{each}; p is of a "
+            f" Differences, in points on the same images, are from {listed(bases)}{each}; p is of a "
             "paired test (McNemar's for two single runs, a t-test over images for means), adjusted "
             "by Holm's method over the comparisons of a column."
         )
     return text
-
-
-def _setting(study: Json, row: Row) -> list[str]:
-    """The cells that say which setting a row is of."""
-    return [*row["apart"].values(), *row["x_labels"], f"`{row['run']}`"]
-
-
-def _sides(study: Json) -> str:
-    return ("l" if study["scale"] == "category" else "r") * len(study["x"])
-
-
-def _score(score: Json) -> str:
-    spread = "" if score["std"] is None else f" ± {100 * score['std']:.1f}"
-    return f"{100 * score['mean']:.1f}{spread} ({100 * score['low']:.1f}–{100 * score['high']:.1f})"
-
-
-def _difference(score: Json) -> str:
-    if score["difference"] is None:
-        return DASH
-    middle, low, high = (
-        f"{round(100 * score[key], 1) + 0.0:+.1f}"  # without -0.0
-        for key in ("difference", "difference_low", "difference_high")
-    )
-    return f"{middle} ({low} to {high})"
-
-
-def _hours(value: float) -> str:
-    return f"{value:,.1f}" if value >= 1 else f"{value:.2g}"
-
-
-def _p(value: float | None) -> str:
-    if value is None:
-        return DASH
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sslpipe.reporting.leaderboard_text import duration
 from sslpipe.reporting.settings import Flat, effective, flat
+from sslpipe.reporting.words import duration, value_in_words
 from sslpipe.schema.runs import METHOD_SETTINGS
 from sslpipe.schema.training import Online, Pretrain
 
@@ -37,21 +37,6 @@ def changed(made: Made) -> Flat:
 def as_set(settings: Mapping[str, Any]) -> str:
     """Settings as a run of params.yaml would give them: `lr 0.001, views.local 2`."""
     return ", ".join(f"{key} {value_in_words(value)}" for key, value in settings.items())
-
-
-def value_in_words(value: Any) -> str:
-    """A parameter's value as in params.yaml."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return str(value).lower()
-        case float():
-            return f"{value:g}"
-        case list() | tuple():
-            return f"[{', '.join(map(value_in_words, value))}]"
-        case _:
-            return str(value)
 
 
 def in_short(made: Made) -> str:

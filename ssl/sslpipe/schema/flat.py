@@ -1,6 +1,6 @@
 """Resolved settings as flat keys."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 Flat = dict[str, Any]
@@ -14,12 +14,13 @@ def flat(made: Mapping[str, Any]) -> Flat:
     """
     parameters = dict(made["parameters"])
     nested = {**parameters.pop("settings"), **parameters.pop("pretrain"), **parameters}
-    return dict(_leaves(nested, ""))
+    return dict(leaves(nested))
 
 
-def _leaves(value: Mapping[str, Any], prefix: str) -> Any:
+def leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Of nested dictionaries, with keys like `probe.epochs`; a list is a leaf."""
     for key, inner in value.items():
         if isinstance(inner, Mapping):
-            yield from _leaves(inner, f"{prefix}{key}.")
+            yield from leaves(inner, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", inner

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import numpy as np
 from rich.console import Console
 from rich.text import Text
 
@@ -13,12 +12,23 @@ from sslpipe.errors import UserError
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
 from sslpipe.provenance.record import Artefact
-from sslpipe.reporting import statistics
-from sslpipe.reporting.leaderboard import RESAMPLED, legend, remarks, speeds
-from sslpipe.reporting.leaderboard_text import DASH, duration
+from sslpipe.reporting.leaderboard import legend, remarks, speeds
+from sslpipe.reporting.paired import Comparison, Sampled
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.settings import Setting, differing, effective, is_baseline, settings
-from sslpipe.reporting.trained import IDENTITY, in_short, value_in_words
+from sslpipe.reporting.trained import IDENTITY, in_short
+from sslpipe.reporting.words import (
+    DASH,
+    VERDICTS,
+    how_sure,
+    p_value,
+    percent,
+    points,
+    points_span,
+    share,
+    spent,
+    value_in_words,
+)
 from sslpipe.terminal.console import (
     FAINT,
     TITLE,
@@ -33,23 +43,13 @@ COMPARED = ("knn_top1", "probe_top1", "public_top1", "private_top1", "finetune_t
 
 
 class Difference(NamedTuple):
-    """One score of two settings on a data set, fractions; difference, interval: one minus other."""
+    """One score of two settings on a data set, fractions; found: one minus other."""
 
     key: str
     one: float
     other: float
-    low: float
-    high: float
-    p: float
     images: int
-
-    @property
-    def difference(self) -> float:
-        return self.one - self.other
-
-    def verdict(self, confidence: float) -> int:
-        """1: the one is better, -1: the other, 0: they cannot be told apart."""
-        return int(np.sign(self.difference)) if self.p < 1 - confidence else 0
+    found: Comparison
 
 
 def print_comparison(
@@ -131,54 +131,19 @@ def unscored(results: Results, dataset: str, a: Setting, b: Setting) -> str | No
 def differences(results: Results, dataset: str, a: Setting, b: Setting) -> list[Difference]:
     """All scores that both have, from what they answered for the same images.
 
-    Intervals are of the paired bootstrap, p of McNemar's exact test, or where a side is a mean over
-    seeds of the paired t-test. Raises UserError when they were scored on different images.
+    Each p is of one score by itself. Raises UserError when they were scored on different images.
     """
-    answers = [_answers(results, dataset, side) for side in (a, b)]
-    every = [one for side in answers for one in side.values()]
-    label, private = every[0]["label"], every[0]["private"]
-    for some in every:
-        if not np.array_equal(some["label"], label):
-            raise UserError(
-                f"{dataset}: {a.name} and {b.name} were scored on different images, evaluate again"
-            )
-    names = [
-        name
-        for name in dict.fromkeys(RESAMPLED[key][0] for key in COMPARED)
-        if all(any(name in one for one in side.values()) for side in answers)
+    groups = [
+        tuple(run for run in side.runs if (dataset, run) in results.metrics) for side in (a, b)
     ]
-    columns = [
-        statistics.mean_hits(side, [run for run in side if name in side[run]], name)
-        for name in names
-        for side in answers
-    ]
-    hits = np.stack(columns, axis=1)
-    report = results.params.report
-    draws = statistics.bootstrap(hits, label, private, resamples=report.resamples, seed=report.seed)
-    images = {"overall": np.ones_like(private), "public": ~private, "private": private}
+    sampled = Sampled(results, dataset, groups, COMPARED)
     found = []
     for key in COMPARED:
-        name, part = RESAMPLED[key]
-        if name not in names:
-            continue
-        pair = 2 * names.index(name) + np.arange(2)
-        some, drawn = hits[images[part]][:, pair], getattr(draws, part)[:, pair]
-        low, high = statistics.interval(drawn[:, 0] - drawn[:, 1], report.confidence)
-        p = statistics.paired_p_values(some)[0, 1]
-        found.append(Difference(key, *some.mean(axis=0).tolist(), low, high, float(p), len(some)))
-    return found
-
-
-def _answers(results: Results, dataset: str, side: Setting) -> dict[str, dict[str, np.ndarray]]:
-    """run → its answers, fine-tuned too if it was, of those that have been scored."""
-    found = {}
-    for run in side.runs:
-        if (cell := (dataset, run)) not in results.metrics:
-            continue
-        if cell not in results.predictions:
-            path = results.layout.predictions(run, dataset)
-            raise UserError(f"{path}: missing; it is made by: sslpipe evaluate {run} {dataset}")
-        found[run] = results.finetune_predictions.get(cell, {}) | results.predictions[cell]
+        sides = [sampled.drawn(key, group) for group in groups]
+        if None not in sides:
+            one, other = (hits.mean() for hits, _ in sides)
+            (comparison,) = sampled.compare(key, [tuple(groups)])
+            found.append(Difference(key, one, other, len(sides[0][0]), comparison))
     return found
 
 
@@ -220,27 +185,17 @@ def _print_cost(console: Console, results: Results, a: Setting, b: Setting) -> N
     made = [[results.pretrain[run] for run in side.runs] for side in (a, b)]
     if all(is_baseline(some[0]) for some in made):
         return
-    costs = [speeds(some) for some in made]
-
-    def shown(key: str, words: str = "{:,.0f}") -> list[str]:
-        return [DASH if some[key] is None else words.format(some[key]) for some in costs]
-
-    seconds = [some["train_seconds"] for some in costs]
-    devices = [
+    costs, headings = [speeds(some) for some in made], legend(results.params)
+    pairs = {
+        headings[key]["heading"]: [spent(key, some[key]) for some in costs]
+        for key in ("train_seconds", "device_hours", "images_seen", "images_per_s")
+    }
+    pairs["device"] = [
         ", ".join(dict.fromkeys(one["device"] for one in some)) if some[0]["trained"] else DASH
         for some in made
     ]
     print_title(console, "Cost", "mean over seeds" if len(a.runs) + len(b.runs) > 2 else "")
-    _print_pairwise(
-        console,
-        {
-            "training": [DASH if some is None else duration(some) for some in seconds],
-            "device-hours": shown("device_hours", "{:,.2f}"),
-            "images seen": shown("images_seen"),
-            "images/s": shown("images_per_s"),
-            "device": devices,
-        },
-    )
+    _print_pairwise(console, pairs)
 
 
 def _print_pairwise(console: Console, pairs: dict[str, list[str]]) -> None:
@@ -250,36 +205,25 @@ def _print_pairwise(console: Console, pairs: dict[str, list[str]]) -> None:
 
 
 def _print_differences(
-    console: Console, params: Params, dataset: str, found: Sequence[Difference]
+    console: Console, params: Params, dataset: str, scores: Sequence[Difference]
 ) -> None:
     headings, confidence = legend(params), params.report.confidence
-    print_title(console, dataset, f"{found[0].images:,} test images; A − B in points")
+    styles = {"better": "green", "tied": "", "worse": "red"}
+    found = [some.found for some in scores]
+    shown = [Text(points(f.difference), styles[f.verdict(confidence)]) for f in found]
+    intervals = [points_span(f) for f in found]
+    print_title(console, dataset, f"{scores[0].images:,} test images; A − B in points")
     print_table(
         console,
         [
-            Column("", [headings[some.key]["heading"] for some in found]),
-            Column("A", [f"{100 * some.one:.1f}" for some in found], right=True, dropped=2),
-            Column("B", [f"{100 * some.other:.1f}" for some in found], right=True, dropped=3),
-            Column(
-                "A − B",
-                [
-                    Text(f"{100 * some.difference:+.1f}", style=_STYLES[some.verdict(confidence)])
-                    for some in found
-                ],
-                right=True,
-            ),
-            Column(
-                f"{100 * confidence:g} % interval",
-                [_points(some) for some in found],
-                right=True,
-                dropped=1,
-            ),
-            Column("p", [_p(some.p) for some in found], right=True),
+            Column("", [headings[some.key]["heading"] for some in scores]),
+            Column("A", [percent(some.one) for some in scores], right=True, dropped=2),
+            Column("B", [percent(some.other) for some in scores], right=True, dropped=3),
+            Column("A − B", shown, right=True),
+            Column(f"{share(confidence)} interval", intervals, right=True, dropped=1),
+            Column("p", [p_value(f.p) for f in found], right=True),
         ],
     )
-
-
-_STYLES = {1: "green", 0: "", -1: "red"}
 
 
 # --- words ------------------------------------------------------------------------------------
@@ -293,7 +237,7 @@ def _conclusions(
         by = {some.key: some for some in scores}
         probe, knn = by["probe_top1"], by["knn_top1"]
         line = f"{dataset}: {_judged(probe, a.name, b.name, confidence, 'the linear probe')}"
-        if knn.verdict(confidence) != probe.verdict(confidence):
+        if knn.found.verdict(confidence) != probe.found.verdict(confidence):
             line += f" By k-NN: {_judged(knn, a.name, b.name, confidence, 'k-NN')}"
         yield line
     if not found:
@@ -302,21 +246,18 @@ def _conclusions(
 
 def _judged(some: Difference, a: str, b: str, confidence: float, what: str) -> str:
     """Which is better, by how much, how sure."""
-    verdict, p = some.verdict(confidence), _p(some.p)
-    how = f"p {p}" if p.startswith("<") else f"p = {p}"
-    if verdict == 0:
-        width = 100 * (some.high - some.low) / 2
-        return (
-            f"{a} and {b} cannot be told apart by {what} ({100 * some.difference:+.1f} points, "
-            f"{_points(some)}, {how}): with {some.images:,} test images, a difference of less than "
-            f"about {width:.1f} points does not show."
-        )
-    better, worse, low, high = (
-        (a, b, some.low, some.high) if verdict > 0 else (b, a, -some.high, -some.low)
+    found, verdict = some.found, some.found.verdict(confidence)
+    if verdict == "worse":
+        found, a, b, verdict = -found, b, a, "better"
+    line = (
+        f"{a} {VERDICTS[verdict]} {b} by {what} ({points(found.difference)} points, "
+        f"{how_sure(found)})"
     )
+    if verdict == "better":
+        return f"{line}."
     return (
-        f"{better} is better than {worse} by {100 * abs(some.difference):.1f} points of {what} "
-        f"({100 * low:+.1f} to {100 * high:+.1f}, {how})."
+        f"{line}: with {some.images:,} test images, a difference of less than about "
+        f"{percent((found.high - found.low) / 2)} points does not show."
     )
 
 
@@ -355,11 +296,3 @@ def _cautions(results: Results, a: Setting, b: Setting, scored: bool) -> Iterato
             yield "Both took equally long to train, within 5 %."
         else:
             yield f"{slower.name} took {ratio:.1f} times as long to train as {faster.name}."
-
-
-def _points(some: Difference) -> str:
-    return f"{100 * some.low:+.1f} to {100 * some.high:+.1f}"
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sslpipe.reporting import table as tables
+
 PIPE_WIDTH = 1000
 """Columns where no terminal sets a limit: a row is a line, for grep and awk."""
 GAP = 2
@@ -54,6 +56,27 @@ def print_table(console: Console, columns: Sequence[Column]) -> None:
     if hidden:
         names = ", ".join(column.heading for column in columns if column in hidden)
         console.print(Text(f"Too wide for this terminal: {names}", style=FAINT))
+
+
+def columns_of(
+    of: tables.Table, rows: Sequence[tables.Row], keys: Mapping[str, str], dropped: Sequence[str]
+) -> list[Column]:
+    """Some rows and columns of a table: the best stand out, what was not trained does not. keys: as
+    `tables.pipes` has them; dropped: those that go where there is no room, the last first."""
+
+    def styled(cell: tables.Cell, how: str, row: tables.Row) -> Text:
+        style = BEST if cell.best else "" if row.kind == "trained" else FAINT
+        return Text(cell.shown(how), style=style)
+
+    return [
+        Column(
+            column.heading,
+            [styled(row.cells[place], how, row) for row in rows],
+            right=column.numeric,
+            dropped=dropped.index(column.key) if column.key in dropped else None,
+        )
+        for place, column, how in of.pick(keys)
+    ]
 
 
 def print_side_by_side(console: Console, labels: Column, columns: Sequence[Column]) -> None:

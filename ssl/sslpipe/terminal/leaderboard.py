@@ -7,30 +7,28 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
+from sslpipe.data.splits import SPLITS
 from sslpipe.errors import UserError
 from sslpipe.io.files import read_sealed
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.provenance.whose import KEY
-from sslpipe.reporting.leaderboard import CHANCE, Json, Row, compared, rows_of
-from sslpipe.reporting.leaderboard_text import DASH, in_words
+from sslpipe.reporting.board import DISTANCE, FILTERS, SPEEDS, P, board
+from sslpipe.reporting.leaderboard import Row, rows_of
+from sslpipe.reporting.paired import Json
 from sslpipe.reporting.results import LEADERBOARD, Results
+from sslpipe.reporting.table import TEXT, Group, Table
 from sslpipe.terminal.console import (
-    BEST,
     FAINT,
     WARNING,
-    Cell,
-    Column,
+    columns_of,
     print_table,
     print_title,
     stdout,
 )
 
 NEEDED = ("made_by", "legend", "main", "datasets", "rows", "comparisons", "missing")
-WHAT = ("method", "backbone", "corpus")
 TUNED = "finetune_top1"
-DISTANCE = "distance"
-SPEEDS = ("train_seconds", "images_per_s")
 # On a narrow terminal columns are dropped, the last of these first; run and public score stay.
 IMPORTANCE = (
     "private_top1",
@@ -39,7 +37,9 @@ IMPORTANCE = (
     TUNED,
     "train_seconds",
     DISTANCE,
-    *WHAT,
+    P,
+    *FILTERS,
+    "seeds",
     "images_per_s",
 )
 
@@ -66,8 +66,9 @@ def print_leaderboard(whole: Json, console: Console | None = None) -> None:
     console = console or stdout()
     if not whole["rows"]:
         console.print("No run has been evaluated.")
-    for dataset in whole["datasets"]:
-        _print_dataset(console, whole, dataset)
+    scores = board(whole)
+    for group in scores.groups:
+        _print_dataset(console, whole, scores, group)
     if whole["rows"]:
         console.print()
         console.print(Text(_reading(whole), style=FAINT))
@@ -75,63 +76,18 @@ def print_leaderboard(whole: Json, console: Console | None = None) -> None:
         console.print(Text(f"Not trained: {', '.join(unfinished)}.", style=WARNING))
 
 
-def _print_dataset(console: Console, whole: Json, dataset: str) -> None:
-    sizes = whole["datasets"][dataset]
-    counts = ", ".join(
-        f"{sizes[f'{split}_images']:,} {split}" for split in ("train", "val", "public", "private")
+def _print_dataset(console: Console, whole: Json, scores: Table, group: Group) -> None:
+    sizes = whole["datasets"][group.dataset]
+    counts = ", ".join(f"{sizes[f'{split}_images']:,} {split}" for split in SPLITS)
+    print_title(console, group.dataset, f"{sizes['classes']:,} classes; images: {counts}")
+    rows = rows_of(whole, group.dataset)
+    seeds = ["seeds"] if any(len(row["runs"]) > 1 for row in rows) else []
+    keys = ["run", *seeds, *FILTERS, *whole["main"], TUNED, DISTANCE, P, *SPEEDS]
+    print_table(
+        console, columns_of(scores, group.rows, dict.fromkeys(keys, TEXT), dropped=IMPORTANCE)
     )
-    print_title(console, dataset, f"{sizes['classes']:,} classes; images: {counts}")
-    rows = rows_of(whole, dataset)
-    tuned = [TUNED] if any(TUNED in row["scores"] for row in rows) else []
-    columns = [
-        Column("run", [_styled(row, _name(row)) for row in rows]),
-        *(_texts(rows, key) for key in WHAT),
-        *(_numbers(whole, rows, key) for key in (*whole["main"], *tuned)),
-        _distances(whole, dataset, rows),
-        *(_numbers(whole, rows, key) for key in SPEEDS),
-    ]
-    print_table(console, columns)
-    for line in _warnings(whole, dataset, rows):
+    for line in _warnings(whole, group.dataset, rows):
         console.print(Text(line, style=WARNING))
-
-
-def _texts(rows: Sequence[Row], key: str) -> Column:
-    cells = [_styled(row, row[key] or DASH) for row in rows]
-    return Column(key, cells, dropped=_dropped(key))
-
-
-def _dropped(key: str) -> int | None:
-    return IMPORTANCE.index(key) if key in IMPORTANCE else None
-
-
-def _numbers(whole: Json, rows: Sequence[Row], key: str) -> Column:
-    """The best trained value stands out."""
-    words = whole["legend"][key]
-    values = {row["run"]: value for row in rows if (value := _value(row, key)) is not None}
-    trained = [
-        values[row["run"]] for row in rows if row["kind"] == "trained" if row["run"] in values
-    ]
-    best = (min if key == "train_seconds" else max)(trained, default=None)
-    cells = [
-        Text(in_words(row, key, words["kind"]), style=BEST)
-        if row["kind"] == "trained" and best is not None and values.get(row["run"]) == best
-        else _styled(row, in_words(row, key, words["kind"]))
-        for row in rows
-    ]
-    return Column(words["heading"], cells, right=True, dropped=_dropped(key))
-
-
-def _distances(whole: Json, dataset: str, rows: Sequence[Row]) -> Column:
-    """Each encoder's probe top-1 less that of the first, in points, and the adjusted p value."""
-    first, cells = rows[0]["run"], []
-    for row in rows:
-        if row["run"] in (first, CHANCE):
-            cells.append(_styled(row, DASH))
-            continue
-        found = compared(whole, dataset, row["run"], first)
-        p = "< 0.001" if found["p"] < 0.001 else f"{found['p']:.3f}"
-        cells.append(_styled(row, f"{100 * found['difference']:+.1f} (p {p})"))
-    return Column("to the first", cells, right=True, dropped=_dropped(DISTANCE))
 
 
 def _warnings(whole: Json, dataset: str, rows: Sequence[Row]) -> list[str]:
@@ -155,21 +111,7 @@ def _reading(whole: Json) -> str:
     seeds = any(len(row["runs"]) > 1 for row in whole["rows"])
     return (
         "Top-1 in percent"
-        + (", mean ± deviation over seeds (×: how many)" if seeds else "")
-        + f". To the first: points of the probe on all test images; from p = {level:.2g} on the two "
+        + (", mean ± deviation over seeds" if seeds else "")
+        + f". To the best: points of the probe on all test images; from p = {level:.2g} on the two "
         "cannot be told apart. More: sslpipe show RUN, sslpipe compare RUN RUN."
     )
-
-
-def _name(row: Row) -> str:
-    return f"{row['run']} ×{len(row['runs'])}" if len(row["runs"]) > 1 else row["run"]
-
-
-def _styled(row: Row, text: str) -> Cell:
-    return text if row["kind"] == "trained" else Text(text, style=FAINT)
-
-
-def _value(row: Row, key: str) -> float | None:
-    if key in row["scores"]:
-        return row["scores"][key]["mean"]
-    return row.get(key)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean, stdev
 
 from rich.console import Console
 from rich.text import Text
@@ -14,11 +12,15 @@ from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import CONTENT, encoder_content
-from sslpipe.reporting.few_runs import of_runs, score_with_interval
-from sslpipe.reporting.leaderboard import MAIN, Json, Row, legend, rows_of
+from sslpipe.reporting.board import number, scored
+from sslpipe.reporting.few_runs import of_runs
+from sslpipe.reporting.leaderboard import MAIN, Row, legend, rows_of
+from sslpipe.reporting.paired import Json, score_of
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.settings import Setting, settings
+from sslpipe.reporting.table import BOTH
 from sslpipe.reporting.trained import as_set, changed, cost, in_short, origin
+from sslpipe.reporting.words import share
 from sslpipe.terminal.console import (
     WARNING,
     Cell,
@@ -99,8 +101,8 @@ def _print_scores(console: Console, params: Params, whole: Json) -> None:
     rows = {dataset: rows_of(whole, dataset)[0] for dataset in whole["datasets"]}
     if not rows:
         return
-    percentage = f"{100 * params.report.confidence:g} %"
-    print_title(console, "Scores", f"in percent of test images, with {percentage} intervals")
+    intervals = f"{share(params.report.confidence)} intervals"
+    print_title(console, "Scores", f"in percent of test images, with {intervals}")
     labels, columns = _by_dataset(whole, rows, "score")
     labels.cells.append("best probe")
     for column, row in zip(columns, rows.values(), strict=True):
@@ -123,7 +125,7 @@ def _by_dataset(whole: Json, rows: dict[str, Row], kind: str) -> tuple[Column, l
         if words["kind"] == kind and any(key in row["scores"] for row in rows.values())
     }
     columns = [
-        Column(dataset, [score_with_interval(row, key, kind) for key in shown], right=True)
+        Column(dataset, [number(whole, row, key).shown(BOTH) for key in shown], right=True)
         for dataset, row in rows.items()
     ]
     return Column("", list(shown.values())), columns
@@ -159,15 +161,9 @@ def _print_seeds(console: Console, results: Results, setting: Setting) -> None:
     columns += [
         Column(
             headings[key]["heading"],
-            [_mean_and_deviation([cell[key] for cell in some]) for some in cells.values()],
+            [scored(score_of([cell[key] for cell in some])).text for some in cells.values()],
             right=True,
         )
         for key in MAIN
     ]
     print_table(console, columns)
-
-
-def _mean_and_deviation(values: Sequence[float]) -> str:
-    """In percent; the deviation of the sample, where there are several."""
-    mean = f"{100 * fmean(values):.1f}"
-    return f"{mean} ± {100 * stdev(values):.1f}" if len(values) > 1 else mean

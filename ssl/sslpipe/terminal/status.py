@@ -9,7 +9,7 @@ from rich.text import Text
 
 from sslpipe.layout import Layout
 from sslpipe.params import Params
-from sslpipe.reporting.leaderboard_text import DASH, duration
+from sslpipe.reporting.words import DASH, duration
 from sslpipe.running.jobs import Job, running_jobs
 from sslpipe.terminal.console import FAINT, WARNING, Column, print_table, print_title, stdout
 from sslpipe.upkeep.leftovers import Resumable, outlook, resumable

@@ -2,7 +2,6 @@
 
 import math
 
-import torch
 from torch import Tensor
 
 COLLAPSED_STD = 0.02
@@ -16,13 +15,6 @@ def feature_std(embedding: Tensor) -> float:
     (SimSiam, Chen & He 2021, section 4.1).
     """
     return embedding.std(dim=0).mean().item()
-
-
-def effective_rank(embedding: Tensor) -> float:
-    """exp of the entropy of the normalised singular values (RankMe, Garrido et al. 2023): 1 to d."""
-    singular = torch.linalg.svdvals(embedding.float().cpu())
-    p = singular / singular.sum() + 1e-7
-    return math.exp(-(p * p.log()).sum().item())
 
 
 def collapsed(stds: list[float], dimension: int) -> bool:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.amp import GradScaler
 
+from sslpipe.evaluation.rank import effective_rank
 from sslpipe.methods.method import Method
 from sslpipe.networks.ranks import reduced
-from sslpipe.training.monitor import effective_rank, feature_std
+from sslpipe.training.monitor import feature_std
 
 
 @dataclass

@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 from sslpipe.reporting.claims.claim import Effect, Found, Part, Table, missing
 from sslpipe.reporting.claims.evidence import NAMES, Estimate, Evidence, mean
+from sslpipe.reporting.markdown import listed
 from sslpipe.reporting.settings import Setting
+from sslpipe.schema.report import ByMethod, Comparison
 
 
 class Pair(NamedTuple):
@@ -24,24 +26,23 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """Where a claim is decided. named: its data sets, or none for all; score: knn or probe; x: the
-    setting that the pairs differ in, and by which a study may show them; min_seeds: scored runs
-    without which a setting decides nothing."""
+    """Where a claim is decided. least: its data sets (none for all) and the number of scored runs
+    without which a setting decides nothing; score: a key of NAMES; x: the setting that the pairs differ
+    in, and by which a study may show them."""
 
     evidence: Evidence
-    named: Sequence[str]
+    least: ByMethod | Comparison
     score: str
     x: str
-    min_seeds: int
 
     @property
     def wanted(self) -> list[str]:
-        return list(self.named or self.evidence.results.datasets)
+        return list(self.least.data_sets or self.evidence.results.datasets)
 
     @property
     def sets(self) -> list[str]:
         """Those of the wanted ones that any trained run is scored on."""
-        return self.evidence.sets(self.named)
+        return self.evidence.sets(self.least.data_sets)
 
     @property
     def scored(self) -> list[Setting]:
@@ -117,19 +118,15 @@ class Ground:
         few = [
             setting.name
             for setting in chosen
-            if min(len(self.evidence.runs(setting, d)) for d in self.sets) < self.min_seeds
+            if min(len(self.evidence.runs(setting, d)) for d in self.sets) < self.least.min_seeds
         ]
         if not few:
             return list(parts)
         why = (
             f"the interval is over images alone, and {listed(few)} {'has' if len(few) == 1 else 'have'} "
-            f"not the {self.min_seeds} seeds that tell how much is luck of the draw"
+            f"not the {self.least.min_seeds} seeds that tell how much is luck of the draw"
         )
         return [*(Part(None, part.says) for part in parts), Part(None, why)]
 
     def _cell(self, pair: Pair, dataset: str, score: str) -> str:
         return self.gain([pair], [dataset], score).effect(self.evidence.confidence).bare
-
-
-def listed(names: Sequence[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)

@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sslpipe.reporting.claims.claim import Claim, Found, Part, above, at_least, below, points
-from sslpipe.reporting.claims.comparison import Ground, Pair, listed
+from sslpipe.reporting.claims.claim import Found, Part, above, at_least, below
+from sslpipe.reporting.claims.comparison import Ground, Pair
 from sslpipe.reporting.claims.evidence import Evidence
-from sslpipe.reporting.claims.groups import METHODS, same_budget
+from sslpipe.reporting.claims.groups import METHODS, NAMED, same_budget
+from sslpipe.reporting.markdown import listed
 from sslpipe.reporting.settings import Setting
+from sslpipe.schema.report import ByBackbone, ByCorpus, ByCrops, ByMethod
 
 CROPS = ("views.local", "views.local_size", "views.local_scale")
 
@@ -19,25 +21,9 @@ CROPS = ("views.local", "views.local_size", "views.local_scale")
 # --- C6: methods ------------------------------------------------------------------------------
 
 
-def c6(evidence: Evidence) -> Claim:
-    least = evidence.results.params.claims.C6
-    return Claim(
-        "C6",
-        "MoCo is at least as good as SimCLR and BYOL in downstream accuracy at the same budget.",
-        "At each budget (settings equal in everything but the method, its own settings and how its "
-        "training is tuned) at which all three were trained and scored: of each method the setting "
-        "of the best mean probe score on validation images. MoCo's probe top-1 on "
-        f"{_where(least.data_sets)}, mean over budgets, minus SimCLR's and minus BYOL's: neither "
-        f"interval may lie below 0, and both must lie above {points(-least.margin)}."
-        + _seeds(least.min_seeds),
-        _methods(evidence),
-    )
-
-
-def _methods(evidence: Evidence) -> Found:
-    least = evidence.results.params.claims.C6
-    ground = Ground(evidence, least.data_sets, "probe", "method", least.min_seeds)
-    compared: dict[str, list[Pair]] = {"simclr": [], "byol": []}
+def methods(evidence: Evidence, least: ByMethod, *, method: str) -> Found:
+    ground = Ground(evidence, least, "probe_top1", "method")
+    compared: dict[str, list[Pair]] = {other: [] for other in METHODS if other != method}
     tried = dict.fromkeys(METHODS, 0)
     for group in same_budget(evidence, ground.scored):
         by = {m: [s for s in group if evidence.keys(s)["method"] == m] for m in METHODS}
@@ -45,21 +31,19 @@ def _methods(evidence: Evidence) -> Found:
             continue
         best = {m: _best_on_validation(evidence, some, ground.sets) for m, some in by.items()}
         for other, pairs in compared.items():
-            pairs.append(Pair(best["moco"], best[other]))
-        tried = {method: tried[method] + len(some) for method, some in by.items()}
+            pairs.append(Pair(best[method], best[other]))
+        tried = {m: tried[m] + len(some) for m, some in by.items()}
     if not any(tried.values()):
-        return ground.missing(
-            "there is no budget at which SimCLR, MoCo and BYOL were all trained and scored"
-        )
+        return ground.missing(f"there is no budget at which {NAMED} were all trained and scored")
     parts = [
         at_least(
             ground.effect(pairs),
             least.margin,
-            f"MoCo minus {METHODS[other]} is {{}} in probe top-1",
+            f"{METHODS[method]} minus {METHODS[other]} is {{}} in probe top-1",
         )
         for other, pairs in compared.items()
     ]
-    numbers = ", ".join(f"{METHODS[method]} {number}" for method, number in tried.items())
+    numbers = ", ".join(f"{METHODS[m]} {number}" for m, number in tried.items())
     return ground.found(
         parts,
         compared,
@@ -87,23 +71,8 @@ def _best_on_validation(
 # --- C7: backbones ----------------------------------------------------------------------------
 
 
-def c7(evidence: Evidence) -> Claim:
-    least = evidence.results.params.claims.C7
-    order = " > ".join(f"`{name}`" for name in least.order)
-    return Claim(
-        "C7",
-        "A larger backbone scores higher with MoCo: ResNet-101 > Wide-ResNet-50-2 > ResNet-50.",
-        f"Settings of `{least.method}` that are equal but for the backbone, in the order {order}: "
-        "the difference of each two neighbours in probe top-1, mean over such pairs and over "
-        f"{_where(least.data_sets)}, must be above {points(least.min_effect)}."
-        + _seeds(least.min_seeds),
-        _backbones(evidence),
-    )
-
-
-def _backbones(evidence: Evidence) -> Found:
-    least = evidence.results.params.claims.C7
-    ground = Ground(evidence, least.data_sets, "probe", "backbone", least.min_seeds)
+def backbones(evidence: Evidence, least: ByBackbone) -> Found:
+    ground = Ground(evidence, least, "probe_top1", "backbone")
     of_method = [s for s in ground.scored if evidence.keys(s)["method"] == least.method]
     groups = [
         {evidence.keys(setting)["backbone"]: setting for setting in group}
@@ -130,21 +99,8 @@ def _backbones(evidence: Evidence) -> Found:
 # --- C8: local crops --------------------------------------------------------------------------
 
 
-def c8(evidence: Evidence) -> Claim:
-    least = evidence.results.params.claims.C8
-    return Claim(
-        "C8",
-        "Local crops raise k-NN accuracy noticeably.",
-        "Settings with local crops, each against the one without that is equal in all else: the "
-        f"difference in k-NN top-1, mean over such pairs and over {_where(least.data_sets)}, must "
-        f"be above {points(least.min_effect)}." + _seeds(least.min_seeds),
-        _crops(evidence),
-    )
-
-
-def _crops(evidence: Evidence) -> Found:
-    least = evidence.results.params.claims.C8
-    ground = Ground(evidence, least.data_sets, "knn", "views.local", least.min_seeds)
+def crops(evidence: Evidence, least: ByCrops) -> Found:
+    ground = Ground(evidence, least, "knn_top1", "views.local")
     pairs = [
         Pair(one, other)
         for group in evidence.equal_but_for(ground.scored, lambda key: key in CROPS)
@@ -172,26 +128,8 @@ class Step(NamedTuple):
     added: frozenset[str]
 
 
-def c9(evidence: Evidence) -> Claim:
-    least = evidence.results.params.claims.C9
-    rule = (
-        "Settings that are equal but for the corpus, each against that of the next smaller corpus, "
-        "all of whose data sets it holds: the difference in probe top-1, mean over such pairs and "
-        f"over {_where(least.data_sets)}, must be above {points(least.min_effect)}."
-    )
-    rule += _seeds(least.min_seeds)
-    for name, most in least.modest.items():
-        rule += f" Adding `{name}` alone must bring less than {points(most)}."
-    for name, where in least.mainly.items():
-        rule += f" Adding `{name}` alone must bring more on {listed(where)} than elsewhere."
-    return Claim(
-        "C9", "More, and more diverse, pretraining images raise accuracy.", rule, _corpora(evidence)
-    )
-
-
-def _corpora(evidence: Evidence) -> Found:
-    least = evidence.results.params.claims.C9
-    ground = Ground(evidence, least.data_sets, "probe", "corpus", least.min_seeds)
+def corpora(evidence: Evidence, least: ByCorpus) -> Found:
+    ground = Ground(evidence, least, "probe_top1", "corpus")
     steps = _steps(evidence, ground.scored)
     if not steps:
         return ground.missing(
@@ -225,7 +163,7 @@ def _mainly(ground: Ground, adding: Sequence[Pair], name: str, where: Sequence[s
     elsewhere = [dataset for dataset in ground.sets if dataset not in where]
     if not there or not elsewhere:
         return Part(None, f"there are no scores on {listed(where)} and elsewhere")
-    more = ground.gain(adding, there, "probe") - ground.gain(adding, elsewhere, "probe")
+    more = ground.gain(adding, there, "probe_top1") - ground.gain(adding, elsewhere, "probe_top1")
     return above(
         more.effect(ground.evidence.confidence),
         0,
@@ -253,11 +191,3 @@ def _steps(evidence: Evidence, scored: Sequence[Setting]) -> list[Step]:
                 if not any(part < other for other in within.values())
             ]
     return steps
-
-
-def _seeds(number: int) -> str:
-    return f" Each setting needs {number} scored seeds." if number > 1 else ""
-
-
-def _where(named: Sequence[str]) -> str:
-    return listed(named) if named else "all scored data sets"

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from sslpipe.reporting.claims.claim import (
-    Claim,
     Effect,
     Found,
     Table,
     above,
     between,
     missing,
-    points,
 )
 from sslpipe.reporting.claims.evidence import Evidence
 from sslpipe.reporting.claims.intervals import mean_of
+from sslpipe.reporting.words import share
+from sslpipe.schema.report import Saturation, Shapes
 
 KINDS = ("knn", "probe")
 
@@ -90,26 +90,9 @@ def mean_change(curves: Sequence[Curve], epoch: float) -> float:
     return float(np.mean([its.change_from(epoch) for its in curves]))
 
 
-def c1(evidence: Evidence) -> Claim:
-    least = evidence.results.params.claims.C1
-    early, late = f"{100 * least.early:g} %", f"{100 * least.late:g} %"
-    rise = f"{100 * least.rise:g} %"
-    return Claim(
-        "C1",
-        "Accuracy rises steeply in the first 20 to 40 of 100 epochs and is flat after about 50.",
-        f"Of each trained run of at least {least.min_epochs} epochs: the mean of its validation "
-        f"curves (k-NN and online probe on each scored set, of at least {least.min_points} "
-        "measurements), from the untrained encoder of its architecture where there is one. The "
-        f"mean over runs must rise, at least {rise} of the rise must fall into the first {early} "
-        f"of the epochs, and after {late} of them the accuracy must change by less than "
-        f"{points(least.flat)}.",
-        _saturation(evidence),
-    )
-
-
-def _saturation(evidence: Evidence) -> Found:
-    least = evidence.results.params.claims.C1
-    early, late = f"{100 * least.early:g} %", f"{100 * least.late:g} %"
+def saturation(evidence: Evidence, least: Saturation) -> Found:
+    """C1: accuracy rises early and is flat late."""
+    early, late = share(least.early), share(least.late)
     rises: dict[str, list[float]] = {}
     for run in evidence.made:
         epochs = epochs_of(evidence, run)
@@ -138,7 +121,7 @@ def _saturation(evidence: Evidence) -> Found:
             above(
                 margin,
                 0,
-                f"the rise in the first {early} of the epochs exceeds {100 * least.rise:g} % of "
+                f"the rise in the first {early} of the epochs exceeds {share(least.rise)} of "
                 "the whole by {}",
             ),
             between(effect, -least.flat, least.flat, f"the change after {late} of them is {{}}"),
@@ -158,20 +141,8 @@ def _saturation(evidence: Evidence) -> Found:
     )
 
 
-def c2(evidence: Evidence) -> Claim:
-    least = evidence.results.params.claims.C2
-    return Claim(
-        "C2",
-        "The curves of k-NN and of the online linear probe have the same shape.",
-        "Of each trained run: Pearson's correlation of the two validation curves over the epochs "
-        f"at which both were measured (at least {least.min_points}), mean over the scored sets. "
-        f"The mean over runs must be above {least.correlation:g}.",
-        _shapes(evidence),
-    )
-
-
-def _shapes(evidence: Evidence) -> Found:
-    least = evidence.results.params.claims.C2
+def shapes(evidence: Evidence, least: Shapes) -> Found:
+    """C2: k-NN and online probe have curves of the same shape."""
     correlations: dict[str, list[float]] = {}
     constant = []
     for run in evidence.made:

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from sslpipe.errors import UserError
 from sslpipe.reporting import statistics
 from sslpipe.reporting.claims.claim import Effect
+from sslpipe.reporting.paired import Group, Sampled
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.settings import Setting, effective, is_baseline, settings
 
-SCORES = ("knn", "probe", "default_probe")
+SCORES = ("knn_top1", "probe_top1", "probe_default_top1")
+NAMES = {"knn_top1": "k-NN top-1", "probe_top1": "probe top-1"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,14 +105,9 @@ class Evidence:
             if any(self.runs(setting, dataset) for setting in self.settings)
         ]
 
-    def runs(self, setting: Setting, dataset: str) -> list[str]:
+    def runs(self, setting: Setting, dataset: str) -> Group:
         """Those of the setting's runs that were scored on the data set."""
-        cells = ((dataset, run) for run in setting.runs)
-        return [
-            run
-            for dataset, run in cells
-            if (dataset, run) in self.results.metrics and (dataset, run) in self.results.predictions
-        ]
+        return tuple(run for run in setting.runs if (dataset, run) in self.results.metrics)
 
     def scored(self, sets: Sequence[str]) -> list[Setting]:
         """The settings that were scored on each of these data sets."""
@@ -129,33 +125,16 @@ class Evidence:
     def _estimates(self) -> dict[tuple[str, str, str], Estimate]:
         found = {}
         for place, dataset in enumerate(self.sets()):
-            answers = {
-                run: self.results.predictions[dataset, run]
-                for setting in self.settings
-                for run in self.runs(setting, dataset)
-            }
-            _same_images(dataset, answers)
-            columns = {
-                (setting.name, dataset, score): statistics.mean_hits(answers, runs, score)
-                for setting in self.settings
-                if (runs := self.runs(setting, dataset))
-                for score in SCORES
-            }
-            first = next(iter(answers.values()))
-            report = self.results.params.report
-            draws = statistics.bootstrap(
-                np.stack(list(columns.values()), axis=1),
-                first["label"],
-                first["private"],
-                resamples=report.resamples,
-                seed=report.seed,
-            ).overall
+            groups = {s.name: runs for s in self.settings if (runs := self.runs(s, dataset))}
+            sampled = Sampled(self.results, dataset, groups.values(), SCORES)
             # Equally many images are drawn with the same numbers in every set; put in an order of
             # its own, those of one set tell nothing of those of another.
-            order = np.random.default_rng(place).permutation(report.resamples)
-            draws = np.ascontiguousarray(draws[order].T)
-            for (key, hits), its in zip(columns.items(), draws, strict=True):
-                found[key] = Estimate(100 * float(np.mean(hits)), 100 * its)
+            order = np.random.default_rng(place).permutation(self.results.params.report.resamples)
+            for name, group in groups.items():
+                for score in SCORES:
+                    hits, draws = sampled.drawn(score, group)
+                    estimate = Estimate(100 * float(np.mean(hits)), 100 * draws[order])
+                    found[name, dataset, score] = estimate
         return found
 
     # --- what is said beside a verdict ---
@@ -170,7 +149,7 @@ class Evidence:
         said = []
         for setting in chosen:
             deviations = [
-                np.std([self._top1(dataset, run, score) for run in runs], ddof=1)
+                100 * np.std([self.results.metrics[dataset, run][score] for run in runs], ddof=1)
                 for dataset in sets
                 if len(runs := self.runs(setting, dataset)) > 1
             ]
@@ -179,18 +158,3 @@ class Evidence:
                 said.append(f"`{setting.name}` {np.mean(deviations):.2f} ({most})")
         what = f"Standard deviation of {NAMES[score]} over seeds, in points (number of seeds)"
         return [f"{what}: {', '.join(said)}."] if said else []
-
-    def _top1(self, dataset: str, run: str, score: str) -> float:
-        return 100 * self.results.metrics[dataset, run][f"{score}_top1"]
-
-
-NAMES = {"knn": "k-NN top-1", "probe": "probe top-1"}
-
-
-def _same_images(dataset: str, answers: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    (first, expected), *others = answers.items()
-    for run, its in others:
-        if any(not np.array_equal(expected[key], its[key]) for key in ("label", "private")):
-            raise UserError(
-                f"{dataset}: {run} and {first} were scored on different images, evaluate again"
-            )

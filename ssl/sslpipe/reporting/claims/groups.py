@@ -9,6 +9,7 @@ from sslpipe.reporting.settings import Setting
 from sslpipe.schema.runs import METHOD_SETTINGS
 
 METHODS = {"simclr": "SimCLR", "moco": "MoCo", "byol": "BYOL"}
+NAMED = "SimCLR, MoCo and BYOL"
 
 # What each method may choose for itself; the rest is the budget: images, views, network, epochs.
 OF_METHODS = {key for settings in METHOD_SETTINGS.values() for key in settings.model_fields}

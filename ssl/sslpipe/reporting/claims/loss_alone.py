@@ -11,11 +11,12 @@ import numpy as np
 from scipy import stats
 
 from sslpipe.reporting import statistics
-from sslpipe.reporting.claims.claim import Claim, Effect, Found, Table, above, missing
-from sslpipe.reporting.claims.comparison import listed
+from sslpipe.reporting.claims.claim import Effect, Found, Table, above, missing
 from sslpipe.reporting.claims.evidence import Evidence
 from sslpipe.reporting.claims.groups import METHODS, same_loss
+from sslpipe.reporting.markdown import listed
 from sslpipe.reporting.settings import Setting
+from sslpipe.schema.report import LossAlone
 
 FIGURE = "loss"
 SHOWN = 10  # discordant pairs in the table
@@ -28,21 +29,7 @@ class Losses(NamedTuple):
     loss: list[float]
 
 
-def c11(evidence: Evidence) -> Claim:
-    least = evidence.results.params.claims.C11
-    return Claim(
-        "C11",
-        "A lower loss alone does not mean better features.",
-        "Pairs of settings whose losses measure the same (the same method, corpus, temperature, "
-        "negatives, batch and views) and whose probe top-1, mean over the scored data sets, can be "
-        f"told apart: of at least {least.min_pairs} such pairs, in more than "
-        f"{100 * least.discordant:g} % the setting with the lower final loss must score lower.",
-        _discordance(evidence),
-    )
-
-
-def _discordance(evidence: Evidence) -> Found:
-    least = evidence.results.params.claims.C11
+def discordance(evidence: Evidence, least: LossAlone) -> Found:
     sets = evidence.sets()
     groups = _groups(evidence, sets)
     pairs = [
@@ -53,7 +40,7 @@ def _discordance(evidence: Evidence) -> Found:
     ]
     if not pairs:
         return missing("no two scored settings have losses that can be compared", FIGURE)
-    over = {s: evidence.over(s, sets, "probe") for group in groups for s in group.settings}
+    over = {s: evidence.over(s, sets, "probe_top1") for group in groups for s in group.settings}
     gains = [over[lower] - over[higher] for lower, higher in pairs]
     ends = [statistics.interval(gain.draws, evidence.confidence) for gain in gains]
     clear = [i for i, (low, high) in enumerate(ends) if low > 0 or high < 0]

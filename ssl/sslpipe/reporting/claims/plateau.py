@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-from sslpipe.reporting.claims.claim import Claim, Found, Table, above, below, missing, points
+from sslpipe.reporting.claims.claim import Found, Table, above, below, missing
 from sslpipe.reporting.claims.curves import curves, mean_change
 from sslpipe.reporting.claims.evidence import Evidence
+from sslpipe.reporting.claims.groups import METHODS
 from sslpipe.reporting.claims.intervals import mean_of
 from sslpipe.reporting.claims.losses import FIGURE, loss_of
+from sslpipe.reporting.words import share
+from sslpipe.schema.report import Plateau
 
 
-def c3(evidence: Evidence) -> Claim:
-    least = evidence.results.params.claims.C3
-    early = f"{100 * least.early:g} %"
-    return Claim(
-        "C3",
-        "SimCLR's loss falls fast, then oscillates on a plateau without a gain in accuracy.",
-        f"Of each SimCLR run of at least {least.min_epochs} epochs: the first {early} of the epochs "
-        f"must hold more than {100 * least.fall:g} % of the loss's fall from its first epoch to its "
-        f"lowest; after them more than {100 * least.oscillation:g} % of the steps from one epoch to "
-        "the next must go up; and validation accuracy (mean over k-NN and online probe on the "
-        f"scored sets, curves of at least {least.min_points} measurements) must gain less than "
-        f"{points(least.flat)}. All three are means over runs.",
-        _plateau(evidence),
-    )
-
-
-def _plateau(evidence: Evidence) -> Found:
-    least = evidence.results.params.claims.C3
+def plateau(evidence: Evidence, least: Plateau, *, method: str) -> Found:
     rows: dict[str, tuple[float, float, float, float]] = {}
     for run, made in evidence.made.items():
-        loss = loss_of(evidence, run, least.min_epochs) if made["method"] == "simclr" else None
+        loss = loss_of(evidence, run, least.min_epochs) if made["method"] == method else None
         if loss is None:
             continue
         by = least.early * float(loss.epochs[-1])
@@ -44,12 +30,12 @@ def _plateau(evidence: Evidence) -> Found:
             )
     if not rows:
         return missing(
-            f"no SimCLR run has {least.min_epochs} epochs with a finite loss and "
+            f"no {METHODS[method]} run has {least.min_epochs} epochs with a finite loss and "
             f"{least.min_points} measurements of its validation accuracy",
             FIGURE,
         )
     fall, up, gain, _ = (list(column) for column in zip(*rows.values(), strict=True))
-    early = f"{100 * least.early:g} %"
+    early = share(least.early)
     effect = mean_of(gain, evidence.confidence, "points")
     return Found(
         [

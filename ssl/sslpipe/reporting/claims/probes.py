@@ -5,36 +5,21 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from sslpipe.reporting.claims.claim import Claim, Found, Part, Table, between, missing
+from sslpipe.reporting.claims.claim import Found, Part, Table, between, missing
 from sslpipe.reporting.claims.evidence import Evidence, mean
+from sslpipe.schema.report import GridGain
 
 FIGURE = "probe_grid"
 
 
-def c10(evidence: Evidence) -> Claim:
-    params = evidence.results.params
-    least, probe = params.claims.C10, params.evaluate.probe
-    return Claim(
-        "C10",
-        "A grid search of the linear probe beats the default probe by 5 to 15 points; its best "
-        "learning rate is 0.01, its best weight decay 0.",
-        f"The chosen probe of the grid ({probe.epochs} epochs) minus the default probe (lr "
-        f"{probe.default.lr:g}, {probe.default.epochs} epochs) in top-1, mean over trained settings "
-        f"and scored data sets, must lie between {least.low:g} and {least.high:g} points. The "
-        f"learning rate {least.best_lr:g} and the weight decay {least.best_weight_decay:g} must be "
-        "chosen more often than any other of the grid.",
-        _grid(evidence),
-    )
-
-
-def _grid(evidence: Evidence) -> Found:
-    params = evidence.results.params
-    least, probe = params.claims.C10, params.evaluate.probe
+def grid(evidence: Evidence, least: GridGain) -> Found:
+    probe = evidence.results.params.evaluate.probe
     cells = [(s, d) for d in evidence.sets() for s in evidence.settings if evidence.runs(s, d)]
     if not cells:
         return missing("no trained run is scored", FIGURE)
     gains = [
-        evidence.score(*cell, "probe") - evidence.score(*cell, "default_probe") for cell in cells
+        evidence.score(*cell, "probe_top1") - evidence.score(*cell, "probe_default_top1")
+        for cell in cells
     ]
     effect = mean(gains).effect(evidence.confidence)
     metrics = [

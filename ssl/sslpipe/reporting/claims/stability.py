@@ -2,75 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from sslpipe.reporting.claims.claim import Claim, Effect, Found, Part, Table, above, missing
+from sslpipe.reporting.claims.claim import Found, Part, Table, above, missing
 from sslpipe.reporting.claims.evidence import Evidence
-from sslpipe.reporting.claims.groups import METHODS, same_budget
+from sslpipe.reporting.claims.groups import METHODS, NAMED, same_budget
 from sslpipe.reporting.claims.intervals import difference_of, mean_of
 from sslpipe.reporting.claims.losses import FIGURE, loss_of
+from sslpipe.reporting.words import share
+from sslpipe.schema.report import MoCoLoss, Stability
 
 UNREST = "% of its range an epoch"
 
 
-def c4(evidence: Evidence) -> Claim:
-    least = evidence.results.params.claims.C4
-    return Claim(
-        "C4",
-        "BYOL's loss does not settle; it is the least stable of the three.",
-        f"{_measure(least.tail, least.min_epochs)} BYOL's mean unrest must be above SimCLR's and "
-        "above MoCo's.",
-        _most_restless(evidence),
-    )
-
-
-def _most_restless(evidence: Evidence) -> Found:
-    least = evidence.results.params.claims.C4
+def stability(evidence: Evidence, least: Stability, *, method: str, restless: bool) -> Found:
+    """Is the method's unrest above that of all others, or else below? C5 asks too how its loss falls."""
     unrest = _unrest(evidence, least.min_epochs, least.tail)
     if isinstance(unrest, str):
         return missing(unrest, FIGURE)
-    compared = {other: _difference(evidence, unrest, "byol", other) for other in ("simclr", "moco")}
-    parts = [
-        above(effect, 0, f"the unrest of BYOL minus that of {METHODS[other]} is {{}}")
-        for other, effect in compared.items()
-    ]
-    return _stability(unrest, parts, compared, "BYOL's unrest minus the next one's", [])
-
-
-def c5(evidence: Evidence) -> Claim:
-    least = evidence.results.params.claims.C5
-    return Claim(
-        "C5",
-        "MoCo's loss falls fast, then slowly; it is the most stable of the three.",
-        f"{_measure(least.tail, least.min_epochs)} MoCo's mean unrest must be below SimCLR's and "
-        f"below BYOL's. The first {100 * least.early:g} % of the epochs must hold more than "
-        f"{100 * least.fall:g} % of the fall of MoCo's loss from its first epoch to its lowest, and "
-        "after them it must fall on.",
-        _most_stable(evidence),
+    effects, parts = [], []
+    for other in METHODS:
+        if other != method:
+            more, less = (method, other) if restless else (other, method)
+            ones, others = (list(unrest[name].values()) for name in (more, less))
+            effects.append(difference_of(ones, others, evidence.confidence, UNREST))
+            what = f"the unrest of {METHODS[more]} minus that of {METHODS[less]} is {{}}"
+            parts.append(above(effects[-1], 0, what))
+    name = METHODS[method]
+    what = (
+        f"{name}'s unrest minus the next one's"
+        if restless
+        else f"the next method's unrest minus {name}'s"
+    )
+    words = [f"The effect is {what}; its interval is over runs."]
+    if isinstance(least, MoCoLoss):
+        fall, level = _fall(evidence, least, list(unrest[method]), name)
+        parts += fall
+        words.append(level)
+    return Found(
+        parts,
+        min(effects, key=lambda effect: effect.value),
+        [run for values in unrest.values() for run in values],
+        FIGURE,
+        words,
+        Table(
+            ["method", "runs", "mean unrest, % of its range an epoch", "least", "most"],
+            [
+                [
+                    METHODS[method],
+                    str(len(values)),
+                    *(f"{of(list(values.values())):.3f}" for of in (np.mean, min, max)),
+                ]
+                for method, values in unrest.items()
+            ],
+            "lrrrr",
+        ),
     )
 
 
-def _most_stable(evidence: Evidence) -> Found:
-    least = evidence.results.params.claims.C5
-    unrest = _unrest(evidence, least.min_epochs, least.tail)
-    if isinstance(unrest, str):
-        return missing(unrest, FIGURE)
-    compared = {other: _difference(evidence, unrest, other, "moco") for other in ("simclr", "byol")}
-    parts = [
-        above(effect, 0, f"the unrest of {METHODS[other]} minus that of MoCo is {{}}")
-        for other, effect in compared.items()
-    ]
-    losses = [loss for run in unrest["moco"] if (loss := loss_of(evidence, run, least.min_epochs))]
-    early = f"{100 * least.early:g} %"
+def _fall(
+    evidence: Evidence, least: MoCoLoss, runs: Sequence[str], name: str
+) -> tuple[list[Part], str]:
+    """Does a method's loss fall early, and go on falling? And its level, in words."""
+    losses = [loss for run in runs if (loss := loss_of(evidence, run, least.min_epochs))]
+    early = share(least.early)
     fallen = [100 * loss.fallen_by(least.early * loss.epochs[-1]) for loss in losses]
     after = [100 * loss.falls_after(least.early * loss.epochs[-1]) for loss in losses]
-    parts += [
+    parts = [
         above(
             mean_of(fallen, evidence.confidence, "%"),
             100 * least.fall,
-            f"the first {early} of the epochs hold {{}} of the fall of MoCo's loss",
+            f"the first {early} of the epochs hold {{}} of the fall of {name}'s loss",
         ),
         above(
             mean_of(after, evidence.confidence, "%"),
@@ -80,18 +84,9 @@ def _most_stable(evidence: Evidence) -> Found:
     ]
     level = np.mean([loss.at(least.early * loss.epochs[-1]) for loss in losses])
     last = np.mean([loss.values[-1] for loss in losses])
-    words = [
-        f"MoCo's mean loss is {level:.3f} after {early} of the epochs and {last:.3f} at the end."
-    ]
-    return _stability(unrest, parts, compared, "the next method's unrest minus MoCo's", words)
-
-
-def _measure(tail: float, min_epochs: int) -> str:
     return (
-        f"Unrest is how much the loss climbs an epoch in the last {100 * tail:g} % of the epochs: its "
-        "upward steps from one epoch to the next added up, divided by the number of steps and by "
-        "the range of the whole loss, highest minus lowest. Compared are runs of at least "
-        f"{min_epochs} epochs at budgets at which all three methods were trained."
+        parts,
+        f"{name}'s mean loss is {level:.3f} after {early} of the epochs and {last:.3f} at the end.",
     )
 
 
@@ -111,43 +106,7 @@ def _unrest(evidence: Evidence, min_epochs: int, tail: float) -> dict[str, dict[
                 found[method] |= values
     if not all(found.values()):
         return (
-            f"there is no budget at which SimCLR, MoCo and BYOL were all trained for {min_epochs} "
+            f"there is no budget at which {NAMED} were all trained for {min_epochs} "
             "epochs or more with a finite loss"
         )
     return found
-
-
-def _difference(
-    evidence: Evidence, unrest: Mapping[str, Mapping[str, float]], one: str, other: str
-) -> Effect:
-    ones, others = (list(unrest[method].values()) for method in (one, other))
-    return difference_of(ones, others, evidence.confidence, UNREST)
-
-
-def _stability(
-    unrest: Mapping[str, Mapping[str, float]],
-    parts: Sequence[Part],
-    compared: Mapping[str, Effect],
-    what: str,
-    words: Sequence[str],
-) -> Found:
-    runs = [run for values in unrest.values() for run in values]
-    return Found(
-        parts,
-        min(compared.values(), key=lambda effect: effect.value),
-        runs,
-        FIGURE,
-        [f"The effect is {what}; its interval is over runs.", *words],
-        Table(
-            ["method", "runs", "mean unrest, % of its range an epoch", "least", "most"],
-            [
-                [
-                    METHODS[method],
-                    str(len(values)),
-                    *(f"{of(list(values.values())):.3f}" for of in (np.mean, min, max)),
-                ]
-                for method, values in unrest.items()
-            ],
-            "lrrrr",
-        ),
-    )

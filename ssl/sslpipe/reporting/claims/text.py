@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sslpipe.reporting.claims.claim import Effect
-from sslpipe.reporting.markdown import table
-
-DASH = "–"
+from sslpipe.reporting.markdown import listed, table
+from sslpipe.reporting.words import DASH, share
 
 
 def as_markdown(whole: Mapping[str, Any]) -> str:
@@ -24,7 +23,7 @@ def _paragraphs(whole: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"{count['holds']} hold, {count['does not hold']} do not hold, for "
         f"{count['not enough data']} there is not enough data. A number is above, below or between "
-        f"others if its whole {100 * report['confidence']:g} % interval is; one whose interval lies on "
+        f"others if its whole {share(report['confidence'])} interval is; one whose interval lies on "
         "both sides of its threshold, or that has none, decides nothing. A claim holds if all its "
         "parts are so, and does not if one is shown not to be. [How each rule works](../docs/claims.md)."
     )
@@ -45,7 +44,7 @@ def _section(claim: Mapping[str, Any]) -> Iterator[str]:
     yield f"{claim['claim']}"
     yield f"**{claim['status'].capitalize()}.** {claim['reason']}"
     yield f"Rule: {claim['rule']}"
-    runs = ", ".join(f"`{run}`" for run in claim["runs"]) or "none"
+    runs = listed(claim["runs"]) or "none"
     figure = f"[{claim['figure']}]({claim['figure']})" if claim["figure"] else DASH
     yield "\n".join(
         [f"- Effect: {effect_text(claim)}", f"- Runs: {runs}", f"- Figure: {figure}"]

@@ -17,12 +17,16 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from sslpipe.reporting.leaderboard import Json
+from sslpipe.reporting import board, words
 from sslpipe.reporting.neighbours import are_of as neighbours_are_of
-from sslpipe.reporting.page import board, data, sections, summary, words
-from sslpipe.reporting.page.figures import figures
-from sslpipe.reporting.page.studies import study_sections
+from sslpipe.reporting.page import data, sections, summary
+from sslpipe.reporting.page.figures import figure_of, figures
+from sslpipe.reporting.paired import Json
 from sslpipe.reporting.results import Results
+from sslpipe.reporting.studies import studies
+from sslpipe.reporting.studies_text import notes, scores
+from sslpipe.reporting.winner import winner
+from sslpipe.schema.flat import leaves
 
 TITLE = "Self-supervised image encoders compared"
 SECTIONS = {
@@ -38,7 +42,6 @@ SECTIONS = {
     "data-sets": "Data sets",
     "provenance": "Provenance",
 }
-VERDICTS = {"better": "better than", "worse": "worse than", "tied": "not told apart from"}
 SCRIPTS = ("tools.js", "tables.js", "provenance.js", "charts.js", "sections.js")
 
 
@@ -51,7 +54,8 @@ def page(results: Results, whole: Json, claims: Mapping[str, Any] | None) -> str
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    environment.globals["breakable"] = _breakable
+    environment.globals |= {"breakable": _breakable, "words": words}
+    environment.filters["minus"] = lambda text: text.replace("-", "−")
     return environment.get_template("template.html").render(
         **content,
         style=Markup(_asset("style.css")),
@@ -62,10 +66,10 @@ def page(results: Results, whole: Json, claims: Mapping[str, Any] | None) -> str
 
 def page_content(results: Results, whole: Json, claims: Mapping[str, Any] | None) -> dict[str, Any]:
     """Everything in the template but its style and scripts."""
-    client = data.client_data(results, whole)
-    studies = study_sections(results, whole)
+    client, report = data.client_data(results, whole), results.params.report
+    client["studies"] = studies(results)
     drawn = figures(results)
-    client["studies"] = {study.name: study.data for study in studies}
+    of_studies = {name: figure_of(results, study) for name, study in client["studies"].items()}
     cards = sections.claim_cards(claims)
     table = board.board(whole)
     filters = {"dataset": "data set", **{key: key for key in board.FILTERS}}
@@ -76,10 +80,10 @@ def page_content(results: Results, whole: Json, claims: Mapping[str, Any] | None
         "title": TITLE,
         "sections": SECTIONS.items(),
         "compared": summary.compared_in_words(whole),
-        "winners": summary.winners(whole),
-        "verdicts": VERDICTS,
-        "missing": summary.missing(
-            results, whole, claims, [*drawn.values(), *(study.figure for study in studies)]
+        "winners": {name: winner(whole, name) for name in whole["datasets"]},
+        "headings": {key: its["heading"] for key, its in whole["legend"].items()},
+        "missing": list(
+            summary.missing(results, whole, claims, [*drawn.values(), *of_studies.values()])
         ),
         "board": table,
         "filters": filters,
@@ -103,15 +107,21 @@ def page_content(results: Results, whole: Json, claims: Mapping[str, Any] | None
         ],
         "claims": cards,
         "claims_count": _claims_count(cards),
-        "studies": studies,
+        "studies": [
+            {
+                **study,
+                "figure": of_studies[name],
+                "notes": list(notes(study)),
+                "table": scores(study, report.confidence),
+            }
+            for name, study in client["studies"].items()
+        ],
         "data_sets": sections.dataset_table(results, whole),
         "runs": sections.run_table(whole),
         "versions": sections.version_table(whole),
-        "made_by": [(key, _value(value)) for key, value in words.flat(whole["made_by"])],
+        "made_by": [(key, _value(value)) for key, value in leaves(whole["made_by"])],
         "version": whole["made_by"]["sslpipe"],
         "files": client["files"],
-        "counted": words.counted,
-        "names": summary.names,
         "prose": _prose,
         "data": Markup(_as_json(client)),
     }
@@ -133,8 +143,9 @@ def _breakable(text: str) -> Markup:
 
 
 def _prose(text: str) -> Markup:
-    """What stands between backticks as code."""
-    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
+    """What stands between backticks as code, between two stars as strong."""
+    html = re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text)))
+    return Markup(re.sub(r"\*\*(.*?)\*\*", r"<strong>\1</strong>", html))
 
 
 def _place(whole: Json, key: str) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from sslpipe.layout import Layout
 from sslpipe.reporting.leaderboard import Json, Row, speeds
-from sslpipe.reporting.page.words import flat, rounded
 from sslpipe.reporting.results import Results
-from sslpipe.reporting.settings import flat as flat_parameters
+from sslpipe.schema.flat import flat, leaves
 
 WHAT = ("dataset", "run", "runs", "seeds", "kind", "method", "backbone", "corpus", "epochs")
 
@@ -17,7 +18,7 @@ def client_data(results: Results, whole: Json) -> Json:
     """All of it. Scores are fractions at full precision; curves have five digits."""
     return {
         "confidence": whole["made_by"]["report"]["confidence"],
-        "evaluate": dict(flat(whole["made_by"]["evaluate"])),
+        "evaluate": dict(leaves(whole["made_by"]["evaluate"])),
         "report": whole["made_by"]["report"],
         "legend": whole["legend"],
         "files": files(results.layout),
@@ -85,7 +86,7 @@ def _pairs(table: Json) -> Json:
 
 def _runs(whole: Json) -> Json:
     """The training report of each run; parameters that all runs share stand once, in `shared`."""
-    parameters = {run: flat_parameters(made) for run, made in whole["pretrain"].items()}
+    parameters = {run: flat(made) for run, made in whole["pretrain"].items()}
     for keys in parameters.values():
         del keys["name"]
     first = next(iter(parameters.values()), {})
@@ -99,7 +100,7 @@ def _runs(whole: Json) -> Json:
         report = {key: value for key, value in made.items() if key not in ("run", "parameters")}
         own = {key: value for key, value in parameters[run].items() if key not in shared}
         cost = {key: value for key, value in speeds([made]).items() if key not in made}
-        runs[run] = {"report": {**dict(flat(report)), **cost}, "parameters": own}
+        runs[run] = {"report": {**dict(leaves(report)), **cost}, "parameters": own}
     return {"shared": shared, "runs": runs}
 
 
@@ -113,3 +114,8 @@ def _curve(history: pd.DataFrame, results: Results) -> Json:
         restarts = history.loc[history["resumed"].fillna(0).gt(0), "epoch"]
         curve["resumed"] = [int(epoch) for epoch in restarts]
     return curve
+
+
+def rounded(values: Iterable[float | None], digits: int = 5) -> list[float | None]:
+    """To so many significant digits; what is not a number becomes None."""
+    return [None if v is None or v != v else float(f"{v:.{digits}g}") for v in values]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sslpipe.reporting.few_runs import of_study
-from sslpipe.reporting.leaderboard import Json
+from sslpipe.reporting.paired import Json
 from sslpipe.reporting.results import FIGURES, STUDY, Results
 
 FILE = re.compile(

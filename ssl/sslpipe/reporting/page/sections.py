@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sslpipe.reporting.leaderboard import Json, rows_of
+from sslpipe.data.splits import SPLITS
+from sslpipe.reporting.claims.claim import Effect
+from sslpipe.reporting.leaderboard import rows_of
 from sslpipe.reporting.page.confusion import confused
-from sslpipe.reporting.page.summary import names as some
-from sslpipe.reporting.page.table import Cell, Column, Group, Row, Table
-from sslpipe.reporting.page.words import DASH, counted, duration
+from sslpipe.reporting.paired import Json
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.scored import Scored
 from sslpipe.reporting.settings import is_baseline
-
-SPLITS = ("train", "val", "public", "private")
+from sslpipe.reporting.table import Cell, Column, Group, Row, Table
+from sslpipe.reporting.words import DASH, counted, percent, spent
+from sslpipe.reporting.words import names as some
 
 
 def shake_up_table(whole: Json) -> Table:
@@ -40,9 +41,9 @@ def shake_up_table(whole: Json) -> Table:
             up = ranks[0] - ranks[1]
             cells = [
                 Cell(move["run"]),
-                *(Cell(f"{100 * half:.1f}", half) for half in halves),
+                *(Cell(percent(half), half) for half in halves),
                 *(Cell(str(rank), rank) for rank in ranks),
-                Cell(f"{up:+d}".replace("-", "−") if up else "0", up),
+                Cell(f"{up:+d}" if up else "0", up),
             ]
             rows.append(Row(cells, run=move["run"]))
         rho = found["rank_correlation"]
@@ -130,7 +131,7 @@ def confusion_tables(results: Results, whole: Json) -> list[Table]:
                     Cell(_named(classes, pair.true)),
                     Cell(_named(classes, pair.answered)),
                     Cell(f"{pair.images:,}", pair.images),
-                    Cell(f"{100 * pair.share:.1f}", pair.share),
+                    Cell(percent(pair.share), pair.share),
                 ],
                 run=best.name,
             )
@@ -192,14 +193,12 @@ def run_table(whole: Json) -> Table:
     ]
     rows = []
     for run, made in whole["pretrain"].items():
-        seconds, speed = made["train_seconds"], made["images_per_s"]
         cells = [
             Cell(run),
             *(Cell(str(made[key] or DASH)) for key in ("method", "backbone", "corpus")),
             _whole(made["parameters"]["pretrain"]["seed"]),
             _whole(made["epochs"] or None),
-            Cell(DASH if seconds is None else duration(seconds), seconds),
-            Cell(DASH if speed is None else f"{speed:,.0f}", speed),
+            *(Cell(spent(key, made[key]), made[key]) for key in ("train_seconds", "images_per_s")),
             _scaled(made.get("mfu"), 100, 1),
             _scaled(made.get("peak_memory_bytes"), 1e-9, 2),
             _scaled(made.get("energy_joules"), 1e-3, 1),
@@ -280,13 +279,7 @@ def claim_cards(claims: Mapping[str, Any] | None) -> list[dict[str, Any]]:
 
 
 def _effect(effect: Mapping[str, Any] | None) -> dict[str, str] | None:
-    if not effect or effect.get("value") is None:
+    if not effect:
         return None
-    unit = effect.get("unit") or ""
-    style = "+.2f" if unit == "points" else ".2f"
-    low, high = effect.get("low"), effect.get("high")
-    value, *ends = (
-        "" if number is None else f"{number:{style}}".replace("-", "−")
-        for number in (effect["value"], low, high)
-    )
-    return {"value": value, "unit": unit, "interval": " to ".join(ends) if all(ends) else ""}
+    value, _, interval = Effect(**effect).bare.partition(" ")
+    return {"value": value, "unit": effect["unit"], "interval": interval}
