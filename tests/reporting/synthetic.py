@@ -15,7 +15,7 @@ from sslpipe.io.files import write_json, write_sealed, write_text
 from sslpipe.layout import Layout
 from sslpipe.params import Params, check, resolve
 from sslpipe.provenance.whose import KEY
-from sslpipe.reporting.results import CLAIMS, Results
+from sslpipe.reporting.results import Results
 from sslpipe.stages import figures, study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -277,5 +277,5 @@ def draw(params: Params, layout: Layout) -> None:
 
 def rewrite_claims(params: Params, layout: Layout, claims: dict[str, Any]) -> None:
     """As the stage would have written them, of the results that are there."""
-    of_results = {KEY: Results(params, layout).stamp(*CLAIMS)}
+    of_results = {KEY: Results(params, layout).stamp("claims")}
     write_sealed(layout.claims("json"), claims | of_results)

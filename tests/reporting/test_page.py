@@ -378,8 +378,8 @@ def test_differences_of_every_two_settings(html, whole):
         for run, rival in [*combinations(runs, 2), (runs[-1], runs[0])]:
             found = compared(whole, dataset, run, rival)
             text = cells[dataset, run, rival]
-            assert f"{100 * found['difference']:+.1f}".replace("-", "−") in text
-            assert text.startswith("tied") == (found["p"] >= 0.05)
+            assert f"{100 * found.difference:+.1f}".replace("-", "−") in text
+            assert text.startswith("tied") == (found.p >= 0.05)
 
 
 # --- what stands behind a number ----------------------------------------------------------------

@@ -22,7 +22,7 @@ def require_same(path: Path, content: str, whose: Whose, artefact: Artefact) -> 
     if content != whose.content(artefact):
         raise UserError(
             f"{path}: not the one that its report is of (of another branch or experiment?); "
-            f"run: {artefact.made_by}, or dvc checkout where DVC has recorded the right one"
+            f"run dvc checkout where DVC has the right one, else: {artefact.made_by}"
         )
 
 

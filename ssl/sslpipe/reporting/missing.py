@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from sslpipe.reporting.neighbours import are_of
 from sslpipe.reporting.results import Cell, Results
 from sslpipe.reporting.words import names
 
@@ -34,6 +35,8 @@ def missing(results: Results) -> Iterator[Missing]:
     yield from _of_cells("No map and probe grid of", "evaluate", bare)
     sets = [name for name in results.params.datasets if name not in results.dataset_facts]
     yield from _of_runs("Not described", "describe", sets)
+    strips = [name for name in results.params.neighbour_strips if not are_of(results, name)]
+    yield from _of_runs("No strips of nearest neighbours of", "neighbours", strips)
 
 
 def _of_runs(what: str, command: str, runs: Sequence[str]) -> Iterator[Missing]:

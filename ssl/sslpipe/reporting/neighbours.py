@@ -112,7 +112,7 @@ def _words(text: str) -> Image.Image:
 
 def stamp(results: Results) -> str:
     """What the strips of a set are made of; results: of the set alone."""
-    return results.stamp("runs")
+    return results.stamp("neighbours")
 
 
 def are_of(results: Results, dataset: str) -> bool:

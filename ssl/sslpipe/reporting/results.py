@@ -16,6 +16,7 @@ from sslpipe.io.files import changed, digest, read_json, read_sealed, sha256
 from sslpipe.layout import Layout
 from sslpipe.params import Params
 from sslpipe.provenance.answers import CHECKSUM, checksum
+from sslpipe.provenance.code import code_hash
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import CONTENT, KEY, Whose
 
@@ -24,11 +25,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Cell = tuple[str, str]  # (data set, run)
-LEADERBOARD = ("leaderboard", "runs", "evaluate", "report")
-CLAIMS = (*LEADERBOARD, "claims", "corpora", "studies")
-FIGURES = ("leaderboard", "runs", "evaluate")
-STUDY = ("leaderboard", "runs", "report", "studies")  # of `few_runs.of_study`
-"""What of params.yaml they are made of, beside the results."""
+READ = {
+    "leaderboard": ("leaderboard", "runs", "evaluate", "report"),
+    "claims": ("leaderboard", "runs", "evaluate", "report", "claims", "corpora", "studies"),
+    "figures": ("leaderboard", "runs", "evaluate"),
+    "study": ("leaderboard", "runs", "report", "studies"),  # of `few_runs.of_study`
+    "neighbours": ("runs",),
+}
+"""Stage of the report → what of params.yaml its files are made of, beside the results."""
 
 
 @dataclass(frozen=True)
@@ -133,15 +137,16 @@ class Results:
         facts = _current(read_sealed(path), "title", path)
         return facts if facts.get("packed", {}).get(CONTENT) == self.whose.content(packed) else {}
 
-    def stamp(self, *keys: str, tuned: bool = False) -> str:
-        """A hash of whose all scores are, and of keys of params.yaml: what a report of them is made of.
-        tuned: with those of fine-tuning."""
+    def stamp(self, stage: str) -> str:
+        """A hash of whose all scores are, of keys of params.yaml and of the stage's code: what a report of
+        them is made of."""
         cells = [("scores", run, dataset) for dataset, run in self.metrics]
-        if tuned:
+        if stage == "leaderboard":
             cells += [("finetuned", run, dataset) for dataset, run in self.finetuned]
         parts = [*(("encoder", run) for run in self.pretrain), *cells]
         whose = {" ".join(part): self.whose.recorded(Artefact(*part))[KEY] for part in parts}
-        return digest([whose, self.params.model_dump(mode="json", include=set(keys))])
+        settings = self.params.model_dump(mode="json", include=set(READ[stage]))
+        return digest([whose, settings, code_hash(stage)])
 
     @cached_property
     def unfinished(self) -> list[str]:

@@ -10,7 +10,7 @@ from sslpipe.params import Params
 from sslpipe.provenance.whose import KEY
 from sslpipe.reporting.claims.decide import decide
 from sslpipe.reporting.claims.text import as_markdown
-from sslpipe.reporting.results import CLAIMS, Results
+from sslpipe.reporting.results import Results
 from sslpipe.schema.report import Claims, Report
 
 
@@ -21,7 +21,7 @@ def run(params: Params, layout: Layout) -> None:
     settings = {"claims": claims.model_dump(mode="json"), "report": report.model_dump(mode="json")}
     results = Results(params, layout)
     whole = decide(results, {"sslpipe": sslpipe.__version__, **settings})
-    whole[KEY] = results.stamp(*CLAIMS)
+    whole[KEY] = results.stamp("claims")
     write_sealed(layout.claims("json"), whole)
     write_text(layout.claims("md"), as_markdown(whole))
     count = Counter(claim["status"] for claim in whole["claims"])

@@ -14,14 +14,14 @@ from sslpipe.reporting.figures.probe_grid import probe_grid_figure
 from sslpipe.reporting.figures.style import able_to_write, as_files
 from sslpipe.reporting.figures.training import accuracy_figure, loss_figure
 from sslpipe.reporting.letters import drawable
-from sslpipe.reporting.results import FIGURES, Results
+from sslpipe.reporting.results import Results
 from sslpipe.reporting.scored import Scored
 
 
 def run(params: Params, layout: Layout) -> None:
     """Of what there is: a run that has not finished is left out."""
     results = Results(params, layout)
-    made_of = results.stamp(*FIGURES)
+    made_of = results.stamp("figures")
     scored = Scored(results)
     methods = {name: made["method"] for name, made in results.pretrain.items()}
     histories = {run: table for run, table in results.history.items() if run in methods}

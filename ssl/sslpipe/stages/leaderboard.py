@@ -8,7 +8,7 @@ from sslpipe.params import Params
 from sslpipe.provenance.whose import KEY
 from sslpipe.reporting import leaderboard_text
 from sslpipe.reporting.leaderboard import leaderboard
-from sslpipe.reporting.results import LEADERBOARD, Results
+from sslpipe.reporting.results import Results
 from sslpipe.schema.evaluation import Evaluate
 from sslpipe.schema.report import Report
 from sslpipe.terminal.leaderboard import print_leaderboard
@@ -24,7 +24,7 @@ def run(params: Params, layout: Layout) -> None:
     }
     results = Results(params, layout)
     whole = leaderboard(results, {"sslpipe": sslpipe.__version__, **settings})
-    whole[KEY] = results.stamp(*LEADERBOARD, tuned=True)
+    whole[KEY] = results.stamp("leaderboard")
     write_text(layout.leaderboard("csv"), leaderboard_text.as_csv(whole))
     write_sealed(layout.leaderboard("json"), whole)
     write_text(layout.leaderboard("md"), leaderboard_text.as_markdown(whole))

@@ -8,7 +8,7 @@ from sslpipe.params import Params
 from sslpipe.provenance.checks import require
 from sslpipe.provenance.whose import KEY
 from sslpipe.reporting.page import page
-from sslpipe.reporting.results import CLAIMS, LEADERBOARD, Results
+from sslpipe.reporting.results import Results
 
 
 def run(params: Params, layout: Layout) -> None:
@@ -18,10 +18,10 @@ def run(params: Params, layout: Layout) -> None:
     if "comparisons" not in whole:
         raise UserError(f"{path}: made by an older sslpipe; run: sslpipe leaderboard")
     results = Results(params, layout)
-    if whole.get(KEY) != results.stamp(*LEADERBOARD, tuned=True):
+    if whole.get(KEY) != results.stamp("leaderboard"):
         raise UserError(f"{path}: of other results than there are now; run: sslpipe leaderboard")
     claims = read_sealed(layout.claims("json")) if layout.claims("json").exists() else None
-    if claims and claims.get(KEY) != results.stamp(*CLAIMS):
+    if claims and claims.get(KEY) != results.stamp("claims"):
         claims = None
     text = page(results, whole, claims)
     write_text(layout.page(), text)

@@ -7,7 +7,7 @@ from sslpipe.params import Params, find
 from sslpipe.reporting.few_runs import of_study
 from sslpipe.reporting.figures.study import study_figure
 from sslpipe.reporting.figures.style import as_files
-from sslpipe.reporting.results import STUDY, Results
+from sslpipe.reporting.results import Results
 from sslpipe.reporting.studies import study_rows
 from sslpipe.reporting.studies_text import as_markdown
 
@@ -21,7 +21,7 @@ def run(params: Params, layout: Layout, name: str) -> None:
     # The files of its runs alone: reading those of all would take longer than everything else.
     results = of_study(Results(params, layout), name)
     study = study_rows(results, name)
-    for suffix, content in as_files(study_figure(study), of=results.stamp(*STUDY)).items():
+    for suffix, content in as_files(study_figure(study), of=results.stamp("study")).items():
         write_bytes(layout.figure(f"study_{name}", suffix), content)
     write_text(layout.study(name), as_markdown(study, params.report))
     say(f"{name}: {layout.study(name)}")

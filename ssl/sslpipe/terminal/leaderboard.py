@@ -16,7 +16,7 @@ from sslpipe.provenance.whose import KEY
 from sslpipe.reporting.board import DISTANCE, FILTERS, SPEEDS, P, board
 from sslpipe.reporting.leaderboard import Row, rows_of
 from sslpipe.reporting.paired import Json
-from sslpipe.reporting.results import LEADERBOARD, Results
+from sslpipe.reporting.results import Results
 from sslpipe.reporting.table import TEXT, Group, Table
 from sslpipe.terminal.console import (
     FAINT,
@@ -53,7 +53,7 @@ def read_leaderboard(params: Params, layout: Layout) -> Json:
     whole = read_sealed(path)
     if not isinstance(whole, dict) or any(key not in whole for key in NEEDED):
         raise UserError(f"{path}: of another version; make it again: sslpipe leaderboard")
-    if whole.get(KEY) != Results(params, layout).stamp(*LEADERBOARD, tuned=True):
+    if whole.get(KEY) != Results(params, layout).stamp("leaderboard"):
         raise UserError(
             f"{path}: of other settings or results than those of params.yaml now; run snakemake or "
             "dvc repro, or, of what there is: sslpipe report"

@@ -141,7 +141,6 @@ def _print_seeds(console: Console, results: Results, setting: Setting) -> None:
     """Mean and deviation of the main scores over the runs that differ in nothing but their seed."""
     if len(setting.runs) == 1:
         return
-    print_title(console, "Seeds", ", ".join(setting.runs))
     cells = {
         dataset: [
             results.metrics[dataset, run]
@@ -153,6 +152,7 @@ def _print_seeds(console: Console, results: Results, setting: Setting) -> None:
     cells = {dataset: some for dataset, some in cells.items() if some}
     if not cells:
         return
+    print_title(console, "Seeds", ", ".join(setting.runs))
     headings = legend(results.params)
     columns = [
         Column("", list(cells)),

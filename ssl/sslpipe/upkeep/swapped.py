@@ -10,7 +10,7 @@ from sslpipe.provenance.packed import content_of_packed, without_copies
 from sslpipe.provenance.record import Artefact, all_of
 from sslpipe.provenance.whose import KEY, Whose, encoder_content
 from sslpipe.reporting.neighbours import are_of
-from sslpipe.reporting.results import CLAIMS, LEADERBOARD, Results
+from sslpipe.reporting.results import Results
 
 
 def swapped(results: Results) -> Iterator[str]:
@@ -41,8 +41,8 @@ def _require_its_own(whose: Whose, artefact: Artefact) -> None:
 def _of_other_scores(results: Results) -> Iterator[str]:
     layout = results.layout
     stamps = {
-        layout.leaderboard("json"): ("leaderboard", results.stamp(*LEADERBOARD, tuned=True)),
-        layout.claims("json"): ("claims", results.stamp(*CLAIMS)),
+        layout.leaderboard("json"): ("leaderboard", results.stamp("leaderboard")),
+        layout.claims("json"): ("claims", results.stamp("claims")),
     }
     for path, (stage, stamp) in stamps.items():
         if path.exists() and read_sealed(path, f"sslpipe {stage}").get(KEY) != stamp:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sslpipe.reporting.few_runs import of_study
 from sslpipe.reporting.paired import Json
-from sslpipe.reporting.results import FIGURES, STUDY, Results
+from sslpipe.reporting.results import Results
 
 FILE = re.compile(
     rb'viewBox="0 0 (?P<width>[\d.]+) (?P<height>[\d.]+)".*<dc:source>(?P<of>\w+)</dc:source>.*</svg>\s*$',
@@ -72,7 +72,7 @@ class Figure:
 
 
 def figures(results: Results) -> dict[str, Figure]:
-    made_of = results.stamp(*FIGURES)
+    made_of = results.stamp("figures")
     return {
         name: _figure(results, made_of, name, *words, "sslpipe figures")
         for name, words in WORDS.items()
@@ -83,7 +83,7 @@ def figure_of(results: Results, study: Json) -> Figure:
     name = study["name"]
     return _figure(
         results,
-        of_study(results, name).stamp(*STUDY),
+        of_study(results, name).stamp("study"),
         f"study_{name}",
         f"Top-1 by {study['x_label']}, percent, with intervals over test images",
         f"A chart of the study {study['title']}; the table below has the numbers.",
