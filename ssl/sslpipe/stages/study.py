@@ -10,6 +10,7 @@ from sslpipe.reporting.figures.style import as_files
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.studies import study_rows
 from sslpipe.reporting.studies_text import as_markdown
+from sslpipe.schema.report import Report
 
 
 def run(params: Params, layout: Layout, name: str) -> None:
@@ -19,9 +20,10 @@ def run(params: Params, layout: Layout, name: str) -> None:
     """
     find(params.studies, name, "study")
     # The files of its runs alone: reading those of all would take longer than everything else.
+    report: Report = params.report
     results = of_study(Results(params, layout), name)
     study = study_rows(results, name)
     for suffix, content in as_files(study_figure(study), of=results.stamp("study")).items():
         write_bytes(layout.figure(f"study_{name}", suffix), content)
-    write_text(layout.study(name), as_markdown(study, params.report))
+    write_text(layout.study(name), as_markdown(study, report))
     say(f"{name}: {layout.study(name)}")
