@@ -93,7 +93,7 @@ class Whose:
         if said is None and not Path(file).exists():
             return f"{file}: missing; it is made by: {made_by}"
         found = said.get(KEY) if said else None
-        if found is None:
+        if said is None or found is None:
             return f"{file}: does not say what it was made of (an earlier version?); run: {made_by}"
         inputs = inputs_of(artefact, self.params)
         for part in inputs:

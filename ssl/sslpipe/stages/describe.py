@@ -36,6 +36,7 @@ def run(params: Params, layout: Layout, name: str) -> None:
     facts |= {"remarks": remarks} if remarks else {}
     for kind in ("originals", "packed"):
         said = whose.recorded(Artefact(kind, name))
+        assert said is not None, "as it is required above"
         facts[kind] = {key: said[key] for key in (KEY, CONTENT)}
     lines = [*notes[0]["notes"], *notes[1]["notes"], *remarks]
     write_sealed(layout.dataset_facts(name), facts)
