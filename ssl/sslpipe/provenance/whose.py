@@ -51,6 +51,12 @@ class Whose:
         """What a file has to hold to be the one that its report is of."""
         return (self.recorded(artefact) or {}).get(CONTENT, "unknown")
 
+    def known(self, artefact: Artefact) -> dict[str, Any]:
+        """What is recorded of one that has been found to be right."""
+        said = self.recorded(artefact)
+        assert said is not None
+        return said
+
     def new(self, artefact: Artefact) -> Record:
         """The record of what is to be made now.
 

@@ -86,14 +86,12 @@ def run(params: Params, layout: Layout, name: str) -> None:
     write_sealed(
         layout.notes(name, "subset"), {"notes": notes, "remarks": remarks, "left_out": left_out}
     )
-    tars = whose.recorded(originals)
-    assert tars is not None, "as `require_same` found it"
     write_sealed(
         layout.packed_record(name),
         {
             KEY: made_of,
             CONTENT: content_of_packed(layout, name, left_out),
-            originals.kind: {key: tars[key] for key in (KEY, CONTENT)},
+            originals.kind: {key: whose.known(originals)[key] for key in (KEY, CONTENT)},
         },
     )
     say(f"{name}: {packed.images} images in {layout.packed_images(name)}")
