@@ -2,6 +2,7 @@
 # make test   run the whole test suite
 # make faults inject hundreds of faults into every stage and judge what came of each (about an hour)
 # make bench  measure the training core and its parts beside other libraries (13 minutes on two cores)
+# make lint   check style and types
 # make clean  remove the environment (results stay)
 
 VENV := .venv
@@ -41,11 +42,12 @@ bench: $(VENV)/installed-bench
 	python -m benchmarks
 
 lint: $(VENV)/installed-dev
-	@echo "==> Checking style"
+	@echo "==> Checking style and types"
 	ruff check .
 	ruff format --check .
 	snakefmt --check workflow
 	snakemake --lint
+	mypy
 
 clean:
 	rm -rf $(VENV)

@@ -3,16 +3,27 @@
 import re
 from pathlib import Path
 
+import yaml
+
 from sslpipe import params
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_links_and_pictures_exist():
-    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_hooks_before_a_commit_check_what_make_lint_checks():
+    lint = re.search(
+        r"^lint:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), flags=re.MULTILINE
+    )
+    commands = [line.strip() for line in lint[1].splitlines() if not line.startswith("\t@")]
+    (local,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert [hook["entry"] for hook in local["hooks"]] == commands
 
 
 def test_readme_shows_a_committed_benchmark():

@@ -20,7 +20,6 @@ from sslpipe.schema.params import Params
 from sslpipe.schema.runs import METHOD_SETTINGS
 from sslpipe.schema.sources import SOURCE_KINDS
 from sslpipe.schema.training import Pretrain, ResolvedRun
-from sslpipe.schema.types import Strict
 
 T = TypeVar("T")
 SNAPSHOT = "SSLPIPE_PARAMS"
@@ -99,7 +98,7 @@ def resolve(params: Params, name: str) -> ResolvedRun:
         else:
             allowed = _list(["method", "backbone", "corpus", *of_method, *of_pretrain])
             mistakes.append(f"params.yaml: runs.{name}.{key}: unknown key; allowed: {allowed}")
-    resolved: dict[str, Strict] = {}
+    resolved: dict[str, Any] = {}
     for part, base in (
         ("method", getattr(params.methods, run.method)),
         ("pretrain", params.pretrain),
@@ -173,9 +172,7 @@ def _fields_at(loc: tuple[str | int, ...], of_run: tuple[str, ...]) -> list[str]
         schema = root.model_json_schema()
         node: dict[str, Any] | None = schema
         for part in loc:
-            node = _step(schema, node, str(part))
-            if node is None:
-                break
+            node = _step(schema, node, str(part)) if node is not None else None
         if node and "properties" in node:
             return list(node["properties"])
     return None

@@ -15,10 +15,11 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Literal, Protocol
 
+from sslpipe.data.tar_stream import forget_members
 from sslpipe.errors import UserError
 from sslpipe.io.progress import say
 
@@ -31,7 +32,17 @@ GROWTH = 100
 SMALL = 64 * 2**20
 """And so many bytes more, as little text can shrink to nearly nothing."""
 
-COMPRESSIONS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
+
+class Readable(Protocol):
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+Opener = Callable[[Path, Literal["rb"]], AbstractContextManager[Readable]]
+COMPRESSIONS: dict[bytes, Opener] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}
 
 BROKEN = (
     tarfile.TarError,
@@ -80,7 +91,7 @@ def read(path: Path, wanted: Collection[str]) -> dict[str, bytes]:
     return found
 
 
-def opened(path: Path) -> Iterator[tuple[str, BinaryIO]]:
+def opened(path: Path) -> Iterator[tuple[str, Readable]]:
     """(name, open file) of each file; a file can be read until the next one is asked for."""
     with _blaming(path):
         entries = _of_zip(path) if zipfile.is_zipfile(path) else _of_tar(path)
@@ -93,7 +104,7 @@ def opened(path: Path) -> Iterator[tuple[str, BinaryIO]]:
 
 
 @contextmanager
-def decompressed(path: Path) -> Iterator[BinaryIO]:
+def decompressed(path: Path) -> Iterator["_Limited"]:
     """A file without its compression, if it has one; reading it stops where it grows too much."""
     with path.open("rb") as file:
         start = file.read(6)
@@ -117,7 +128,7 @@ def expected(path: Path) -> Iterator[None]:
 class _Blaming(io.RawIOBase):
     """Passes reads on; a failure is the archive's."""
 
-    def __init__(self, file: BinaryIO, path: Path) -> None:
+    def __init__(self, file: Readable, path: Path) -> None:
         self.file, self.path = file, path
 
     def readable(self) -> bool:
@@ -131,7 +142,7 @@ class _Blaming(io.RawIOBase):
 class _Limited(io.RawIOBase):
     """Passes reads on until more has come out than a file of this size can honestly hold."""
 
-    def __init__(self, file: BinaryIO, path: Path) -> None:
+    def __init__(self, file: Readable, path: Path) -> None:
         self.file, self.path = file, path
         self.left = _most(path)
 
@@ -148,10 +159,10 @@ class _Limited(io.RawIOBase):
         return content
 
 
-def _of_tar(path: Path) -> Iterator[tuple[str, BinaryIO]]:
+def _of_tar(path: Path) -> Iterator[tuple[str, Readable]]:
     with decompressed(path) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
         while (info := tar.next()) is not None:
-            tar.members.clear()  # tarfile remembers every member it has seen
+            forget_members(tar)
             name = _safe(path, info.name)
             if info.isdir():
                 continue
@@ -159,10 +170,12 @@ def _of_tar(path: Path) -> Iterator[tuple[str, BinaryIO]]:
                 raise UserError(f"{path}: {name} inside is a link, a device or the like: refused")
             if info.size > _most(path):
                 raise _bomb(path)
-            yield name, tar.extractfile(info)
+            file = tar.extractfile(info)
+            assert file is not None, "as it is an ordinary one"
+            yield name, file
 
 
-def _of_zip(path: Path) -> Iterator[tuple[str, BinaryIO]]:
+def _of_zip(path: Path) -> Iterator[tuple[str, Readable]]:
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         if sum(entry.file_size for entry in entries) > _most(path):

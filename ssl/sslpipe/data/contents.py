@@ -60,7 +60,8 @@ def contents(
     if found is None:
         return None
     record = layout.seen(name)
-    last = read_json(record) if record.exists() else {"files": {}, "contents": "never seen"}
+    unseen: dict[str, Any] = {"files": {}, "contents": "never seen"}
+    last = read_json(record) if record.exists() else unseen
     if not found.is_there:
         return last["contents"]
     places = _places(found, dataset)

@@ -41,7 +41,7 @@ def compose(
         rows, unlabelled = index.split_slice("train"), index.split_slice(UNLABELLED)
         train = trained_on(index)
         left_out[dataset] = leaks(train, indexes, near_duplicates)
-        member = {
+        member: dict[str, Any] = {
             "dataset": dataset,
             "rows": [rows.start, rows.stop],
             "excluded": [leak.image.row for leak in left_out[dataset]],

@@ -82,7 +82,7 @@ def _like(
     if near_duplicates is not None and others and held_out:
         bits, places = nearest(hashes(others), hashes(entry for _, entry in held_out))
         found += [
-            Leak(others[i], *held_out[places[i]], "near", int(bits[i]))
+            Leak(others[i], *held_out[int(places[i])], "near", int(bits[i]))
             for i in np.flatnonzero(bits <= near_duplicates)
         ]
     return sorted(found, key=lambda leak: leak.image.row)
@@ -120,7 +120,8 @@ def copies(index: Index, near_duplicates: int | None = NEAR) -> Copies:
         split = leak.image.split
         counts["near" if leak.kind == "near" else "equal"][split] += 1
         counts["other"][split] += leak.image.label != leak.held_out.label
-    return Copies(*counts.values(), [leak.image.row for leak in found])
+    rows = [leak.image.row for leak in found]
+    return Copies(counts["equal"], counts["near"], counts["other"], rows)
 
 
 def too_many(found: Iterable[Leak], images: int) -> bool:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageFile, PngImagePlugin
 
 from sslpipe.data.ranges import SIGNIFICANT_BITS, Ranges
 
@@ -76,23 +76,23 @@ WIDE_COLOUR = re.compile(r"RGB[AX]?;16[BLN]")
 """Pillow's words for 16-bit colour, of which it keeps the upper byte."""
 
 
-def is_wide(image: Image.Image) -> bool:
+def is_wide(image: ImageFile.ImageFile) -> bool:
     """Whether its pixels are values of more than 8 bits; of colour, only before it is loaded."""
     return image.mode.startswith("I") or image.mode == "F" or is_wide_colour(image)
 
 
-def is_wide_colour(image: Image.Image) -> bool:
+def is_wide_colour(image: ImageFile.ImageFile) -> bool:
     return bool(_wide_colour(image))
 
 
-def opened(content: bytes) -> Image.Image:
+def opened(content: bytes) -> ImageFile.ImageFile:
     """Not loaded yet. Raises whatever Pillow raises."""
     image = Image.open(io.BytesIO(content), formats=FORMATS)
     image.info[SIGNIFICANT_BITS] = significant_bits(content)
     return image
 
 
-def values_of(image: Image.Image, content: bytes) -> np.ndarray:
+def values_of(image: ImageFile.ImageFile, content: bytes) -> np.ndarray:
     """Of a wide image that is not loaded yet: (H, W), or (H, W, 3 or 4), of which the last is alpha."""
     if not (order := _wide_colour(image)):
         return np.asarray(image)
@@ -101,7 +101,9 @@ def values_of(image: Image.Image, content: bytes) -> np.ndarray:
     other = order[:-1] + ("B" if little else "L")
     with opened(content) as again:
         again.tile = [
-            tile._replace(args=other if isinstance(tile.args, str) else (other, *tile.args[1:]))
+            tile._replace(
+                args=other if isinstance(tile.args, str) else (other, *(tile.args or ())[1:])
+            )
             for tile in again.tile
         ]
         lower = np.asarray(again)
@@ -114,7 +116,7 @@ def colour(values: np.ndarray, low: float, high: float) -> Image.Image:
     return Image.fromarray(np.concatenate(parts, axis=-1))
 
 
-def _wide_colour(image: Image.Image) -> str:
+def _wide_colour(image: ImageFile.ImageFile) -> str:
     """Pillow's word for the order of bytes; '' but for 16-bit colour that is not loaded yet."""
     args = image.tile[0].args if image.tile else ""
     first = args[0] if isinstance(args, tuple) and args else args

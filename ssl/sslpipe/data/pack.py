@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib.metadata import version
@@ -229,7 +229,7 @@ def _set_count(pixels: Path, count: int, size: int) -> None:
 
 def decoded_images(
     tar: Path, choices: Sequence[Choice], how: How, processes: int
-) -> Iterator[Decoded]:
+) -> Generator[Decoded, None, None]:
     """The choices' images, in order. Processes read the tar themselves: only pixels travel."""
     batches = _batches(tar, choices, how)
     if processes == 1:

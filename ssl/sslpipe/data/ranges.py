@@ -89,7 +89,7 @@ def of_set(seen: Iterable[Seen], given: Span | None) -> tuple[Ranges, list[str]]
         if not some:
             continue
         span, why = (_floats if is_float else _integers)(some)
-        ranges = ranges._replace(**{"floats" if is_float else "integers": span})
+        ranges = ranges._replace(floats=span) if is_float else ranges._replace(integers=span)
         if given is not None:
             span, why = given, "as set"
         what = "floats" if is_float else "whole numbers of more than 8 bits"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from sslpipe.data.splits import UNLABELLED
+from sslpipe.data.tar_stream import forget_members
 from sslpipe.errors import UserError
 from sslpipe.io.files import Hashed, atomic
 
@@ -51,7 +52,9 @@ def write(path: Path, members: Iterable[tuple[str, bytes]]) -> int:
     names = set()
     with atomic(path) as file:
         hashed = Hashed(file)
-        tar = tarfile.open(fileobj=hashed, mode="w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
+        tar = tarfile.open(  # type: ignore[call-overload] # noqa: SIM115 a tar to write is not read
+            fileobj=hashed, mode="w", format=tarfile.PAX_FORMAT
+        )
         for name, content in members:
             _check(name)
             if name in names:
@@ -106,7 +109,7 @@ def _members(tar: tarfile.TarFile) -> Iterator[Member]:
         if not info.isreg():
             raise ValueError(f"{info.name!r} is not an ordinary file")
         yield Member(info.name, info.offset_data, info.size)
-        tar.members.clear()  # tarfile remembers every member it has seen
+        forget_members(tar)
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
@@ -114,7 +117,7 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     info.size = len(content)
     info.mode = 0o644
     tar.addfile(info, io.BytesIO(content))
-    tar.members.clear()
+    forget_members(tar)
 
 
 def _check(name: str) -> None:

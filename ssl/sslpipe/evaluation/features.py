@@ -1,5 +1,7 @@
 """Frozen features: one un-augmented forward pass over packed images."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -33,7 +35,7 @@ def extract(
     was_training = encoder.training
     encoder.eval()
     largest = max(1, min(512, BATCH_PIXELS // (images.shape[1] * images.shape[2])))
-    starts = range(0, len(images), largest)
+    starts: Iterable[int] = range(0, len(images), largest)
     if what is not None:
         starts = progress(starts, what=what, unit=f"batches of {largest}")
     parts = []

@@ -23,6 +23,7 @@ from sslpipe.errors import UserError
 from sslpipe.evaluation.features import extract
 from sslpipe.evaluation.scores import answers, top_k
 from sslpipe.io.progress import progress, say
+from sslpipe.networks.encoder import Encoder
 from sslpipe.optim.optimizers import build_optimizer, set_step
 from sslpipe.optim.schedules import warmup_cosine
 from sslpipe.schema.evaluation import Finetune
@@ -53,7 +54,7 @@ class Finetuned(NamedTuple):
 class Classifier(nn.Module):
     """An encoder with a linear head that starts at zero, so that no class is favoured."""
 
-    def __init__(self, encoder: nn.Module, classes: int) -> None:
+    def __init__(self, encoder: Encoder, classes: int) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = nn.Linear(encoder.width, classes)
@@ -68,7 +69,7 @@ class Tried(NamedTuple):
 
 
 def finetune(
-    encoder: nn.Module,
+    encoder: Encoder,
     images: np.ndarray,
     index: Index,
     settings: Finetune,
@@ -120,7 +121,7 @@ def finetune(
 
 
 def choose(
-    encoder: nn.Module,
+    encoder: Encoder,
     images: np.ndarray,
     index: Index,
     settings: Finetune,
@@ -136,7 +137,7 @@ def choose(
     best: Tried | None = None
     for lr in sorted(set(settings.lr)):
         network = Classifier(copy.deepcopy(encoder), len(index.classes))
-        network.to(device, memory_format=torch.channels_last)
+        network.to(device).to(memory_format=torch.channels_last)
         fit(
             network,
             images[train],
@@ -152,6 +153,7 @@ def choose(
         say(f"{what}: lr {lr:g}, {tried.val_top1:.1%} on val")
         if best is None or tried.val_top1 > best.val_top1:
             best = tried
+    assert best is not None, "there is a rate at least"
     return best
 
 

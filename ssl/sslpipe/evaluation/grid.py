@@ -58,7 +58,8 @@ def choose(
 ) -> tuple[tuple[str, float, float], Probes, float, list[dict[str, Any]]]:
     """The best cell on validation: its place, its probe, its top-1; and top-1 of all cells. Of equal
     optimisers the one that params.yaml names first."""
-    accuracies, best = [], None
+    accuracies: list[dict[str, Any]] = []
+    best: tuple[tuple[str, float, float], Probes, float] | None = None
     for optimizer, cells, probes in grids:
         number, accuracy = best_cell(probes, cells, features, labels)
         for (lr, weight_decay), top1 in zip(cells, accuracy, strict=True):
@@ -72,6 +73,7 @@ def choose(
             )
         if best is None or accuracy[number] > best[2]:
             best = ((optimizer, *cells[number]), probes[number], accuracy[number])
+    assert best is not None, "a grid has a cell at least"
     return *best, accuracies
 
 

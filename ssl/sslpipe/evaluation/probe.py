@@ -9,7 +9,7 @@ nothing else share a group. Each head gets what it would get if it were trained 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sslpipe.evaluation.knn import full_float32
 
-OPTIMIZERS = {
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,  # weight decay is L2 in the gradient (Kingma & Ba 2015)
     "adamw": torch.optim.Adam,  # weight decay is decoupled (Loshchilov & Hutter 2019)
     "sgd": partial(torch.optim.SGD, momentum=0.9),  # weight decay is L2 in the gradient

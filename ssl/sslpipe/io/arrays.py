@@ -20,8 +20,9 @@ SEAL = "sha256"
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], *, compressed: bool = False) -> None:
     save = np.savez_compressed if compressed else np.savez
-    values = {name: np.asarray(array) for name, array in arrays.items()}
-    write_with(path, lambda file: save(file, **values, **{SEAL: np.array(_digest(values))}))
+    values: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
+    seal: dict[str, Any] = {SEAL: np.array(_digest(values))}
+    write_with(path, lambda file: save(file, **values, **seal))
 
 
 def read_arrays(path: Path, made_by: str | None = None) -> dict[str, np.ndarray]:

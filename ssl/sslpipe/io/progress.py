@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import suppress
 from typing import Any, Self, TypeVar
 
@@ -67,7 +67,7 @@ class Bar:
         now = time.monotonic()
         rate = self.rate(now)
         _tell(what=self.what, done=self.done, total=self.total, unit=self.unit, rate=rate)
-        if self.bar.disable and now - self.said >= LINE_SECONDS:
+        if self.bar.disable and rate is not None and now - self.said >= LINE_SECONDS:
             self.said = now
             self.say(rate)
 
@@ -75,7 +75,7 @@ class Bar:
         """In units a second, since the start."""
         return (self.done - self.first) / max(now - self.start, 1e-9)
 
-    def say(self, rate: float | None) -> None:
+    def say(self, rate: float) -> None:
         of = f"/{self.total}" if self.total is not None else ""
         say(f"{self.what}: {self.done}{of} {self.unit} ({rate:.0f}/s)")
 
@@ -84,8 +84,8 @@ def progress(
     items: Iterable[T], *, what: str, unit: str, total: int | None = None, done: int = 0
 ) -> Iterator[T]:
     """Yield `items`; show how many of `total` are done, in `unit`s; `done` were so before."""
-    if total is None and hasattr(items, "__len__"):
-        total = len(items)  # type: ignore[arg-type]
+    if total is None and isinstance(items, Sized):
+        total = len(items)
     with Bar(what, unit, total, done) as bar:
         for item in items:
             yield item
@@ -98,7 +98,7 @@ class ByteBar(Bar):
     def __init__(self, name: str, total: int | None, done: int = 0) -> None:
         super().__init__(name, "bytes", total, done)
 
-    def say(self, rate: float | None) -> None:
+    def say(self, rate: float) -> None:
         of = f" of {self.total / 1e6:.0f}" if self.total is not None else ""
         say(f"{self.what}: {self.done / 1e6:.0f}{of} MB ({rate / 1e6:.1f} MB/s)")
 
@@ -123,7 +123,7 @@ class StepBar(Bar):
         self.last = now
         return self.images / self.seconds if self.seconds else None
 
-    def say(self, rate: float | None) -> None:
+    def say(self, rate: float) -> None:
         """Nothing between epochs."""
 
     def epoch(self, row: dict[str, Any], epochs: int) -> None:

@@ -1,11 +1,12 @@
 """BYOL (Grill et al. 2020, "Bootstrap Your Own Latent")."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from sslpipe.methods.losses import cosine_regression
 from sslpipe.methods.method import Method, Output, Step
+from sslpipe.networks.encoder import Encoder
 from sslpipe.networks.heads import mlp
 from sslpipe.networks.momentum import ema_update, momentum_at, momentum_copy
 from sslpipe.schema.methods.byol import BYOL as BYOLSettings
@@ -15,7 +16,7 @@ class BYOL(Method):
     """The online network predicts the momentum target's projection of the other view."""
 
     def __init__(
-        self, encoder: nn.Module, settings: BYOLSettings, autocast: torch.dtype | None = None
+        self, encoder: Encoder, settings: BYOLSettings, autocast: torch.dtype | None = None
     ) -> None:
         super().__init__(encoder, autocast)
         head = settings.projector

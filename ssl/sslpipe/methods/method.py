@@ -6,6 +6,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from sslpipe.networks.encoder import Encoder
 from sslpipe.optim.optimizers import Rate
 
 
@@ -58,13 +59,13 @@ class Method(nn.Module):
     NO_DECAY: ClassVar[tuple[str, ...]] = ("cls_token", "mask_token", "pos_embed")
     """Parameters of these names, or below them, have no weight decay, as those of one dimension."""
 
-    def __init__(self, encoder: nn.Module, autocast: torch.dtype | None) -> None:
+    def __init__(self, encoder: Encoder, autocast: torch.dtype | None) -> None:
         super().__init__()
         self.encoder = encoder
         self.autocast = autocast
 
     @property
-    def exported(self) -> nn.Module:
+    def exported(self) -> Encoder:
         """The encoder that is scored and saved."""
         return self.encoder
 

@@ -1,11 +1,12 @@
 """MoCo (He et al. 2020, "Momentum Contrast"), with the head and views of v2 (Chen et al. 2020b)."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from sslpipe.methods.losses import info_nce
 from sslpipe.methods.method import Method, Output, Step
+from sslpipe.networks.encoder import Encoder
 from sslpipe.networks.heads import mlp
 from sslpipe.networks.momentum import ema_update, momentum_at, momentum_copy
 from sslpipe.networks.ranks import joined, own_part, ranks
@@ -20,7 +21,7 @@ class MoCo(Method):
     queue: Tensor
 
     def __init__(
-        self, encoder: nn.Module, settings: MoCoSettings, autocast: torch.dtype | None = None
+        self, encoder: Encoder, settings: MoCoSettings, autocast: torch.dtype | None = None
     ) -> None:
         super().__init__(encoder, autocast)
         head = settings.projector

@@ -1,11 +1,12 @@
 """SimCLR (Chen et al. 2020, "A Simple Framework for Contrastive Learning")."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from sslpipe.methods.losses import nt_xent
 from sslpipe.methods.method import Method, Output, Step
+from sslpipe.networks.encoder import Encoder
 from sslpipe.networks.heads import mlp
 from sslpipe.networks.ranks import gather, rank
 from sslpipe.schema.methods.simclr import SimCLR as SimCLRSettings
@@ -13,7 +14,7 @@ from sslpipe.schema.methods.simclr import SimCLR as SimCLRSettings
 
 class SimCLR(Method):
     def __init__(
-        self, encoder: nn.Module, settings: SimCLRSettings, autocast: torch.dtype | None = None
+        self, encoder: Encoder, settings: SimCLRSettings, autocast: torch.dtype | None = None
     ) -> None:
         super().__init__(encoder, autocast)
         head = settings.projector
@@ -23,10 +24,10 @@ class SimCLR(Method):
         )
 
     def loss(self, global_views: list[Tensor], local_views: list[Tensor], step: Step) -> Output:
-        z = self.project(global_views, self.encoder, self.projector)
+        projected = self.project(global_views, self.encoder, self.projector)
         if local_views:
-            z += self.project(local_views, self.encoder, self.projector)
-        z = F.normalize(torch.stack(z), dim=-1)
+            projected += self.project(local_views, self.encoder, self.projector)
+        z = F.normalize(torch.stack(projected), dim=-1)
         everyones = gather(z[:2])  # (W, 2, N, d)
         targets = everyones.transpose(0, 1).flatten(1, 2)
         loss = nt_xent(z, self.temperature, targets=targets, first=rank() * z.shape[1])

@@ -9,23 +9,24 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 
 from sslpipe.errors import UserError
 from sslpipe.io.files import write_bytes
 from sslpipe.networks.backbones import build_backbone
+from sslpipe.networks.encoder import Encoder
 
 if TYPE_CHECKING:
     from sslpipe.schema.training import ResolvedRun
 
 
 def save_encoder(
-    path: Path, encoder: nn.Module, run: "ResolvedRun", made_of: Mapping[str, Any]
+    path: Path, encoder: Encoder, run: "ResolvedRun", made_of: Mapping[str, Any]
 ) -> str:
     """The same weights, made of the same (see provenance.record), always give the same bytes. Returns
     their checksum."""
     tensors = {name: t.detach().cpu().contiguous() for name, t in encoder.state_dict().items()}
-    about = {
+    about: dict[str, Any] = {
         "run": run.name,
         "method": run.method,
         "backbone": run.backbone,
@@ -44,11 +45,11 @@ def checksum(about: dict[str, Any], tensors: dict[str, Tensor]) -> str:
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
-def load_encoder(path: Path) -> nn.Module:
+def load_encoder(path: Path) -> Encoder:
     """The encoder in evaluation mode, on the CPU; `image_size`: the side of images it was trained on;
     `content`: its checksum.
 

@@ -2,12 +2,15 @@
 
 import copy
 import math
+from typing import TypeVar
 
 import torch
 from torch import nn
 
+Network = TypeVar("Network", bound=nn.Module)
 
-def momentum_copy(network: nn.Module) -> nn.Module:
+
+def momentum_copy(network: Network) -> Network:
     """A deep copy that is never back-propagated."""
     return copy.deepcopy(network).requires_grad_(False)
 

@@ -1,10 +1,12 @@
 """Raw pixels, in an encoder's place."""
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from sslpipe.networks.encoder import Encoder
 
-class Pixels(nn.Module):
+
+class Pixels(Encoder):
     """The raw-pixel baseline: the image averaged down to 16×16, as a vector of 768.
 
     Shapes: (N, 3, H, W) float -> (N, 768) float.
@@ -16,6 +18,6 @@ class Pixels(nn.Module):
         return F.adaptive_avg_pool2d(images, 16).flatten(1)
 
 
-def build(name: str, stem: str, bn_groups: int) -> nn.Module:
+def build(name: str, stem: str, bn_groups: int) -> Encoder:
     """Whatever they are asked for, pixels are pixels."""
     return Pixels()

@@ -1,11 +1,13 @@
 """Convolutions on maps of a few pixels: on a CPU their products come from matrices."""
 
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+from torch.nn.grad import conv2d_input
 
 
 class SmallMapConv2d(nn.Conv2d):
@@ -21,6 +23,7 @@ class SmallMapConv2d(nn.Conv2d):
     """
 
     largest_map = 9
+    padding: tuple[int, ...]  # never a word
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, out channels, H', W'), as Conv2d."""
@@ -70,9 +73,7 @@ class _PixelMatrix(torch.autograd.Function):
     between pixels that no tap joins. The gradient of a tap is the sum over the pairs it joins."""
 
     @staticmethod
-    def forward(
-        ctx: FunctionCtx, weight: Tensor, sides: tuple, stride: tuple, padding: tuple
-    ) -> Tensor:
+    def forward(ctx: Any, weight: Tensor, sides: tuple, stride: tuple, padding: tuple) -> Tensor:
         outputs = _output_sides(sides, tuple(weight.shape[2:]), stride, padding)
         ctx.shape = (*outputs, weight.shape[0], *sides, weight.shape[1])
         ctx.kernel, ctx.pairs = weight.shape, []
@@ -91,7 +92,7 @@ class _PixelMatrix(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         gradient = gradient.view(ctx.shape)
         # In fp32, so that the sum is rounded once.
         result = gradient.new_zeros(ctx.kernel, dtype=torch.float32)
@@ -104,20 +105,18 @@ class _Convolution(torch.autograd.Function):
     """conv2d without bias, dilation and groups, once differentiable."""
 
     @staticmethod
-    def forward(
-        ctx: FunctionCtx, x: Tensor, weight: Tensor, stride: tuple, padding: tuple
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: tuple, padding: tuple) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.stride, ctx.padding = stride, padding
         return F.conv2d(x, weight, None, stride, padding)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         for_x, for_weight = None, None
         if ctx.needs_input_grad[0]:
-            for_x = torch.nn.grad.conv2d_input(x.shape, weight, gradient, ctx.stride, ctx.padding)
+            for_x = conv2d_input(x.shape, weight, gradient, ctx.stride, ctx.padding)
         if ctx.needs_input_grad[1]:
             for_weight = _weight_gradient(x, weight, gradient, ctx.stride, ctx.padding)
         return for_x, for_weight, None, None

@@ -14,6 +14,12 @@ class SplitBatchNorm2d(nn.BatchNorm2d):
     are those of BatchNorm2d. Shapes: (N, C, H, W) -> the same, N a multiple of `groups`.
     """
 
+    # never without running statistics, and never cumulative
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
     def __init__(self, num_features: int, groups: int, **options) -> None:
         super().__init__(num_features, **options)
         self.groups = groups

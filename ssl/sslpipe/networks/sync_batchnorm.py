@@ -15,6 +15,12 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
     evaluation are BatchNorm's. Shapes: (N, C) or (N, C, H, W) -> the same.
     """
 
+    # never without running statistics, and never cumulative
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
     def _check_input_dim(self, x: Tensor) -> None:
         if x.ndim not in (2, 4):
             raise ValueError(f"expected (N, C) or (N, C, H, W), got {x.ndim} dimensions")

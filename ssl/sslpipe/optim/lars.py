@@ -23,7 +23,7 @@ class LARS(torch.optim.Optimizer):
         self.trust, self.clip = trust, clip
 
     @torch.no_grad()
-    def step(self) -> None:
+    def step(self) -> None:  # type: ignore[override] # a closure is never given
         for group in self.param_groups:
             weights = [w for w in group["params"] if w.grad is not None]
             if not weights:

@@ -31,7 +31,7 @@ def build_optimizer(
     neither decayed nor, by `lars`, adapted. rate: of a parameter, by its name. Learning rate and weight
     decay are set each step.
     """
-    groups = {(True, Rate()): [], (False, Rate()): []}
+    groups: dict[tuple[bool, Rate], list[nn.Parameter]] = {(True, Rate()): [], (False, Rate()): []}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             decayed = parameter.ndim > 1 and not set(name.split(".")) & set(no_decay)

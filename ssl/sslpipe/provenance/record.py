@@ -4,7 +4,8 @@ Contents, not the inputs' own records: a set or corpus that comes out equal thou
 have changed leaves all that was made of it as it is, in both engines and here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from sslpipe.data.contents import settings, source_settings
@@ -51,7 +52,7 @@ class Artefact(NamedTuple):
     def file(self, layout: Layout) -> str:
         """By which messages name it."""
         names = (self.name, self.dataset) if self.dataset else (self.name,)
-        place = {
+        places: dict[str, Callable[..., Path]] = {
             "originals": layout.raw,
             "packed": layout.packed_index,
             "corpus": layout.corpus,
@@ -59,8 +60,8 @@ class Artefact(NamedTuple):
             "features": layout.embedding,
             "scores": layout.metrics,
             "finetuned": layout.finetune_metrics,
-        }[self.kind]
-        return str(place(*names))
+        }
+        return str(places[self.kind](*names))
 
 
 def made_at(stage: str, names: tuple[str, ...]) -> Artefact | None:
@@ -87,7 +88,11 @@ def all_of(params: Params) -> list[Artefact]:
 def inputs_of(artefact: Artefact, params: Params) -> list[Artefact]:
     """Raises UserError for a name that params.yaml does not have, or not any more."""
     kind, name, dataset = artefact
-    of_kind = {"originals": params.datasets, "packed": params.datasets, "corpus": params.corpora}
+    of_kind: dict[str, Mapping[str, Any]] = {
+        "originals": params.datasets,
+        "packed": params.datasets,
+        "corpus": params.corpora,
+    }
     if name not in of_kind.get(kind, params.runs) or (dataset and dataset not in params.datasets):
         raise UserError(f"{artefact}: params.yaml has no such name")
     if kind == "originals":

@@ -51,6 +51,12 @@ class Whose:
         """What a file has to hold to be the one that its report is of."""
         return (self.recorded(artefact) or {}).get(CONTENT, "unknown")
 
+    def known(self, artefact: Artefact) -> dict[str, Any]:
+        """What is recorded of one that has been found to be right."""
+        said = self.recorded(artefact)
+        assert said is not None
+        return said
+
     def new(self, artefact: Artefact) -> Record:
         """The record of what is to be made now.
 
@@ -93,7 +99,7 @@ class Whose:
         if said is None and not Path(file).exists():
             return f"{file}: missing; it is made by: {made_by}"
         found = said.get(KEY) if said else None
-        if found is None:
+        if said is None or found is None:
             return f"{file}: does not say what it was made of (an earlier version?); run: {made_by}"
         inputs = inputs_of(artefact, self.params)
         for part in inputs:

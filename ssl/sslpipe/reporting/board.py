@@ -121,7 +121,9 @@ def choices(whole: Json) -> list[tuple[str, list[Column]]]:
 def _columns(whole: Json) -> list[Column]:
     known = {key for row in whole["rows"] for key in row["scores"]}
     known |= {key for row in whole["rows"] for key in whole["legend"] if row.get(key) is not None}
-    main, others, speeds = [], [], []
+    main: list[Column] = []
+    others: list[Column] = []
+    speeds: list[Column] = []
     for key, words in whole["legend"].items():
         is_speed = words["kind"] == "speed"
         source = "training" if is_speed else "score"

@@ -6,7 +6,7 @@ from typing import Any
 
 from sslpipe.data.duplicates import HELD_OUT, Leak, too_many
 from sslpipe.data.index import Index
-from sslpipe.reporting.markdown import code, table
+from sslpipe.reporting.markdown import Rows, code, table
 
 EXAMPLES = 12
 """Of each pair of sets and each kind."""
@@ -92,7 +92,7 @@ def _found(left_out: Mapping[str, Sequence[Leak]]) -> list[str]:
     )
     if not pairs:
         return ["None was found.", ""]
-    counts = [
+    counts: Rows = [
         [dataset, scored, split, *(pairs[dataset, scored, split, kind] for kind in KINDS)]
         for dataset, scored, split in dict.fromkeys(pair[:3] for pair in sorted(pairs))
     ]

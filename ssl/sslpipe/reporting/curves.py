@@ -28,4 +28,5 @@ def curves(histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def measures(history: pd.DataFrame) -> list[str]:
-    return [name for name in history if name == "loss" or name.startswith(("knn_", "probe_"))]
+    names = map(str, history)
+    return [name for name in names if name == "loss" or name.startswith(("knn_", "probe_"))]

@@ -15,7 +15,7 @@ import numpy as np
 from sslpipe.data.index import Entry, Index
 from sslpipe.data.splits import SPLITS, UNLABELLED
 from sslpipe.reporting.letters import numbered
-from sslpipe.reporting.markdown import code, table
+from sslpipe.reporting.markdown import Rows, code, table
 
 if TYPE_CHECKING:
     from sslpipe.schema.data import Dataset
@@ -91,7 +91,7 @@ def _origin(dataset: "Dataset") -> str:
 
 
 def _description(dataset: "Dataset") -> str:
-    return inspect.getdoc(type(dataset.source)).partition("\n\n")[0]
+    return (inspect.getdoc(type(dataset.source)) or "").partition("\n\n")[0]
 
 
 def _packing(dataset: "Dataset", index: Index, image_size: int) -> str:
@@ -107,7 +107,7 @@ def _packing(dataset: "Dataset", index: Index, image_size: int) -> str:
 
 def _split_table(index: Index) -> str:
     images = [len(index.split_entries(split)) for split in SPLITS]
-    body = [["images", *images, sum(images)]]
+    body: Rows = [["images", *images, sum(images)]]
     if index.classes:
         present = [len(set(index.labels(split))) for split in SPLITS]
         body.append(["classes", *present, len(set(index.all_labels[index.scored]))])
@@ -117,12 +117,12 @@ def _split_table(index: Index) -> str:
 def _classes(index: Index) -> Iterable[str]:
     images = Counter((entry.class_name, entry.split) for entry in index.entries)
     shown = {name: [images[name, split] for split in SPLITS] for name in index.classes}
-    body = [[code(name), *counts, sum(counts)] for name, counts in shown.items()]
+    body: Rows = [[code(name), *counts, sum(counts)] for name, counts in shown.items()]
     train = [counts[0] for counts in shown.values()]
     if len(body) > MANY_CLASSES:
         yield f"{len(body):,} classes; here the {ENDS} largest and the {ENDS} smallest in train."
         order = sorted(range(len(body)), key=lambda label: -train[label])  # equals: by name
-        gap = ["…"] * len(body[0])
+        gap: list[int | str] = ["…"] * len(body[0])
         body = [*(body[i] for i in order[:ENDS]), gap, *(body[i] for i in order[-ENDS:])]
     yield table(["class", *SPLITS, "all"], body, "lrrrrr")
     yield _balance(index.classes, train)
@@ -201,7 +201,7 @@ def _equal(index: Index) -> Iterable[str]:
         "more than one split."
     )
     shown = groups[:MOST_GROUPS]
-    body = [[len(group), _names(group)] for group in shown]
+    body: Rows = [[len(group), _names(group)] for group in shown]
     yield table(["images", "split and name"], body, "rl")
     if more := len(groups) - len(shown):
         yield f"And {_count(more, 'more group')}."

@@ -139,9 +139,12 @@ def installed() -> list[Font]:
 
 def _plainness(entry: font_manager.FontEntry) -> tuple[bool, bool, bool, int]:
     """The lowest for what matplotlib chooses of a family."""
-    weight = font_manager.weight_dict.get(entry.weight, entry.weight)
-    different = (entry.style, entry.variant, entry.stretch)
-    return (*(value != "normal" for value in different), abs(weight - 400))
+    weight = entry.weight
+    if isinstance(weight, str):
+        weight = font_manager.weight_dict[weight]
+    looks = (entry.style, entry.variant, entry.stretch)
+    style, variant, stretch = (look != "normal" for look in looks)
+    return style, variant, stretch, abs(weight - 400)
 
 
 def _package(character: str) -> str:

@@ -11,6 +11,9 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
+Rows = list[list[int | str]]
+
+
 def table(headers: Sequence[str], body: Sequence[Sequence[int | str]], align: str) -> str:
     """A pipe table. align: l or r for each column."""
     return tabulate(

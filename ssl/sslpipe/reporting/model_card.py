@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sslpipe.reporting.board import number
 from sslpipe.reporting.few_runs import of_runs
-from sslpipe.reporting.leaderboard import Row, compared, rows_of
+from sslpipe.reporting.leaderboard import CHANCE, Row, compared, rows_of
 from sslpipe.reporting.markdown import code, table
 from sslpipe.reporting.paired import Json, score_of
 from sslpipe.reporting.results import Results
@@ -89,7 +89,7 @@ def model_card(
         scores=_scores(whole, rows) if rows else "",
         ignored=_ignored(made["parameters"]["pretrain"]["views"]),
         limits=list(_limits(results, run, whole, rows, baselines)),
-        origin=_pairs({key: code(value) for key, value in (origin(made) | exported).items()}),
+        origin=_pairs({key: code(value) for key, value in {**origin(made), **exported}.items()}),
     )
 
 
@@ -138,11 +138,12 @@ def _of_dataset(results: Results, name: str) -> list[str]:
 
 def _scores(whole: Json, rows: Mapping[str, Row]) -> str:
     shown = [key for key in SCORES if any(key in row["scores"] for row in rows.values())]
+    chances = {row["dataset"]: row for row in whole["rows"] if row["run"] == CHANCE}
     body = [
         [
             code(dataset),
             *(number(whole, row, key).shown(BOTH) for key in shown),
-            percent(_mean(_row(whole, dataset, "chance"), "probe_top1")),
+            percent(_mean(chances[dataset], "probe_top1")),
         ]
         for dataset, row in rows.items()
     ]

@@ -105,7 +105,7 @@ class Results:
         return {
             (dataset, run): content
             for (dataset, run), content in found.items()
-            if content.get(KEY) == self.whose.recorded(Artefact("scores", run, dataset))[KEY]
+            if content.get(KEY) == self.whose.known(Artefact("scores", run, dataset))[KEY]
         }
 
     @cached_property
@@ -144,7 +144,7 @@ class Results:
         if stage == "leaderboard":
             cells += [("finetuned", run, dataset) for dataset, run in self.finetuned]
         parts = [*(("encoder", run) for run in self.pretrain), *cells]
-        whose = {" ".join(part): self.whose.recorded(Artefact(*part))[KEY] for part in parts}
+        whose = {" ".join(part): self.whose.known(Artefact(*part))[KEY] for part in parts}
         settings = self.params.model_dump(mode="json", include=set(READ[stage]))
         return digest([whose, settings, code_hash(stage)])
 

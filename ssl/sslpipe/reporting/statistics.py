@@ -133,7 +133,7 @@ def paired_p_values(hits: np.ndarray) -> np.ndarray:
     both = hits.T @ hits
     right = hits.sum(0)
     p = np.ones((columns, columns))
-    whole = np.isin(hits, (0.0, 1.0)).all(axis=0)
+    whole = np.all(np.isin(hits, (0.0, 1.0)), axis=0)
     # Images that only the row's column (only the other) is right on.
     only, other = right[:, None] - both, right[None, :] - both
     fewer, discordant = np.minimum(only, other).round(), (only + other).round().astype(int)

@@ -117,14 +117,14 @@ def _rows(results: Results, name: str) -> list[Row]:
     by = _apart(results, rows, keys)
     first: dict[str, str] = {}
     for row in rows:
-        made = [results.pretrain[run] for run in row["runs"]]
-        row["apart"] = {key: made[0][key] for key in by}
+        same_made = [results.pretrain[run] for run in row["runs"]]
+        row["apart"] = {key: same_made[0][key] for key in by}
         row["line"] = " ".join(row["apart"].values())
         row["x_labels"] = [value_in_words(value) for value in row["x"]]
         row["x_label"] = ", ".join(row["x_labels"])
         base = first.setdefault(row["line"], row["run"])
         row["compared_with"] = None if base == row["run"] else base
-        row |= {**speeds(made), "scores": {}}
+        row |= {**speeds(same_made), "scores": {}}
     if _numeric(rows):
         rows.sort(key=lambda row: row["x"])  # equal ones stay in order
     lines = list(first)
@@ -204,11 +204,11 @@ def _add_scores(results: Results, dataset: str, rows: Sequence[Row], sampled: Sa
         pairs = [(groups[run], groups[base]) for run, base in bases.items()]
         found = dict(zip(bases, sampled.compare(key, pairs), strict=True))
         for row in rows:
-            if group := groups.get(row["run"]):
-                values = [results.metrics[dataset, run][key] for run in group]
+            if its_runs := groups.get(row["run"]):
+                values = [results.metrics[dataset, run][key] for run in its_runs]
                 compared = found.get(row["run"]) or (None,) * len(DIFFERENCE)
                 row["scores"].setdefault(dataset, {})[key] = {
-                    **sampled.score(key, group, values),
+                    **sampled.score(key, its_runs, values),
                     **dict(zip(DIFFERENCE, compared, strict=True)),
                 }
 

@@ -54,7 +54,7 @@ class RunState:
         try:
             with atomic(unnamed) as file:
                 hashed = Hashed(file)
-                torch.save(state, hashed)
+                torch.save(state, hashed)  # type: ignore[arg-type] # all it asks for is `write`
         except RuntimeError as error:
             if isinstance(error.__context__, OSError):  # what torch hides, such as a full disk
                 raise error.__context__ from None

@@ -49,7 +49,11 @@ class Agreement:
     """
 
     def __init__(self) -> None:
-        self._group = dist.new_group(backend="gloo", timeout=PATIENCE) if distributed() else None
+        self._group: dist.ProcessGroup | None = None
+        if distributed():
+            group = dist.new_group(backend="gloo", timeout=PATIENCE)
+            assert not isinstance(group, int), "every rank is a member"
+            self._group = group
         self._launcher = os.getppid()
         self._asked: tuple[dist.Work, torch.Tensor] | None = None
 
@@ -63,8 +67,9 @@ class Agreement:
             stop = stop or signal.SIGTERM
         said = torch.tensor([stop, int(save)])
         work = dist.all_reduce(said, dist.ReduceOp.MAX, group=self._group, async_op=True)
+        assert work is not None, "as every rank is a member"
         before, self._asked = self._asked, (work, said)
         if before is None:
             return 0, False
         before[0].wait()
-        return before[1][0].item(), bool(before[1][1])
+        return int(before[1][0]), bool(before[1][1])

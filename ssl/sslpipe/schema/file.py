@@ -92,7 +92,11 @@ def _misread(
     elif isinstance(node, yaml.SequenceNode):
         for i, value in enumerate(node.value):
             yield from _misread(value, loader, (*path, str(i)), seen)
-    elif node.style is None and node.value[:1] in tuple("-+.0123456789"):
+    elif (
+        isinstance(node, yaml.ScalarNode)
+        and node.style is None
+        and node.value[:1] in tuple("-+.0123456789")
+    ):
         if PLAIN_NUMBER.fullmatch(node.value):
             return
         here, there = loader.construct_object(node), _as_dvc(node.value)

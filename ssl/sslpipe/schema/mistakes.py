@@ -10,7 +10,7 @@ from sslpipe.schema.params import Params
 from sslpipe.schema.report import claims_disagreements
 from sslpipe.schema.runs import METHOD_SETTINGS
 from sslpipe.schema.sources import SOURCE_KINDS
-from sslpipe.schema.sources.base import Source
+from sslpipe.schema.sources.base import Downloaded, Source
 from sslpipe.schema.studies import studies_disagreements
 from sslpipe.schema.training import ResolvedRun
 
@@ -42,16 +42,17 @@ def disagreements(params: Params, resolved: Mapping[str, ResolvedRun | UserError
         splits = dataset.splits
         if splits.val + splits.public + splits.private >= 1:
             yield f"datasets.{name}.splits: val + public + private must leave a share for training"
-        if dataset.source.OWN_SPLITS and "splits" in dataset.model_fields_set:
-            kind = dataset.source.kind
-            yield f"datasets.{name}.splits: {kind} has splits of its own; leave it out"
-        for file in getattr(dataset.source, "checksums", {}):
-            if (files := dataset.source.FILES) and file not in files:
-                yield (
-                    f"datasets.{name}.source.checksums.{file}: no such file of this source; "
-                    f"there are: {_list(files)}"
-                )
-        if dataset.labelled and not dataset.source.has_labels:
+        source = dataset.source
+        if source.OWN_SPLITS and "splits" in dataset.model_fields_set:
+            yield f"datasets.{name}.splits: {source.kind} has splits of its own; leave it out"
+        if isinstance(source, Downloaded):
+            for file in source.checksums:
+                if (files := source.FILES) and file not in files:
+                    yield (
+                        f"datasets.{name}.source.checksums.{file}: no such file of this source; "
+                        f"there are: {_list(files)}"
+                    )
+        if dataset.labelled and not source.has_labels:
             yield f"datasets.{name}.labelled: this source has no labels: set it to false"
     if len(set(params.contact_sheets)) < len(params.contact_sheets):
         yield "contact_sheets: the same data set is named twice"

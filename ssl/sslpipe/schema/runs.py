@@ -1,6 +1,6 @@
 """The schema of runs, and of the methods that they may have."""
 
-from typing import Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, create_model
 
@@ -10,7 +10,7 @@ from sslpipe.schema.methods.byol import BYOL
 from sslpipe.schema.methods.moco import MoCo
 from sslpipe.schema.methods.random import Random
 from sslpipe.schema.methods.simclr import SimCLR
-from sslpipe.schema.types import Name, Strict
+from sslpipe.schema.types import Name, Strict, one_of, read_as
 
 # A new method's settings are entered here; everything else follows.
 METHOD_SETTINGS: dict[str, type[MethodSettings]] = {
@@ -20,11 +20,10 @@ METHOD_SETTINGS: dict[str, type[MethodSettings]] = {
     "random": Random,
 }
 
-Methods = create_model(
-    "Methods",
-    __base__=Strict,
-    **{name: (settings, settings()) for name, settings in METHOD_SETTINGS.items()},
-)
+_fields: dict[str, Any] = {
+    name: (settings, settings()) for name, settings in METHOD_SETTINGS.items()
+}
+Methods = Annotated[Strict, read_as(create_model("Methods", __base__=Strict, **_fields))]
 
 
 class Run(BaseModel):
@@ -32,8 +31,8 @@ class Run(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
-    method: Literal[*METHOD_SETTINGS]
-    backbone: Literal[*BACKBONES]
+    method: Annotated[str, one_of(METHOD_SETTINGS)]
+    backbone: Annotated[str, one_of(BACKBONES)]
     corpus: Name
 
     @property

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SerializeAsAny
 
-from sslpipe.schema.methods.base import Given, MethodSettings
+from sslpipe.schema.methods.base import Given, MethodSettings, Optimizer
 from sslpipe.schema.types import Count, Fraction, Name, NonNegative, Positive, Seed, Strict
 
 # YAML has lists only, so a strict tuple could never be given.
@@ -117,6 +117,12 @@ class ResolvedRun(Strict):
     @property
     def trained(self) -> bool:
         return self.method != "random"
+
+    @property
+    def optimization(self) -> Optimizer:
+        """Of a run that is trained: its settings."""
+        assert isinstance(self.settings, Optimizer)
+        return self.settings
 
     def misfits(self, given: Given) -> Iterator[str]:
         """Which sizes do not go together, each as a line without the run's name."""

@@ -1,9 +1,11 @@
 """Types that several parts of the schema share."""
 
 import re
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetPydanticSchema
+from pydantic_core import core_schema
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -21,6 +23,16 @@ def _name(value: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name)]
+
+
+def one_of(names: Iterable[str]) -> GetPydanticSchema:
+    """`Annotated[str, one_of(names)]`: a Literal of names that are computed."""
+    return GetPydanticSchema(lambda _type, _handler: core_schema.literal_schema(list(names)))
+
+
+def read_as(wanted: Any) -> GetPydanticSchema:
+    """`Annotated[Base, read_as(wanted)]`: in code a Base, read as a type that is computed."""
+    return GetPydanticSchema(lambda _type, handler: handler.generate_schema(wanted))
 
 
 class Strict(BaseModel):

@@ -31,8 +31,8 @@ def run(params: Params, layout: Layout, name: str) -> None:
     for dataset in datasets_read(corpus.datasets, params.leaderboard, watched):
         path = require(layout.packed_index(dataset), f"sslpipe subset {dataset}")
         index = without_copies(layout, dataset, read_index(path))
-        content = content_of_packed(layout, dataset, index.left_out)
-        require_same(path, content, whose, Artefact("packed", dataset))
+        packed = content_of_packed(layout, dataset, index.left_out)
+        require_same(path, packed, whose, Artefact("packed", dataset))
         indexes[dataset], hashes[dataset] = index, sha256(path)
     content, left_out = compose(
         name,

@@ -35,7 +35,7 @@ def run(params: Params, layout: Layout, name: str) -> None:
     remarks = notes[1]["remarks"]
     facts |= {"remarks": remarks} if remarks else {}
     for kind in ("originals", "packed"):
-        said = whose.recorded(Artefact(kind, name))
+        said = whose.known(Artefact(kind, name))
         facts[kind] = {key: said[key] for key in (KEY, CONTENT)}
     lines = [*notes[0]["notes"], *notes[1]["notes"], *remarks]
     write_sealed(layout.dataset_facts(name), facts)

@@ -42,7 +42,7 @@ def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
         say(f"{name}: trained with resize: {' and '.join(trained_on)}, {dataset} has {resize}")
     with lease(threads=torch.get_num_threads()) as devices:
         device = device_of(devices)
-        encoder = encoder.to(device, memory_format=torch.channels_last)
+        encoder = encoder.to(device).to(memory_format=torch.channels_last)
         features = extract(
             encoder, images[index.scored], device=device, what=f"{name}: embed {dataset}"
         )
@@ -66,5 +66,7 @@ def trained_resizes(layout: Layout, name: str) -> list[str]:
     """Each `resize` of the sets that a run was trained on, as its report has it; none where there is
     no report, none in it, or no training."""
     path = layout.pretrain_report(name)
-    made = read_sealed(path, f"sslpipe pretrain {name}") if path.exists() else {"trained": False}
+    if not path.exists():
+        return []
+    made = read_sealed(path, f"sslpipe pretrain {name}")
     return sorted(set(made["inputs"].get("resize", {}).values())) if made["trained"] else []

@@ -1,16 +1,16 @@
 """Trained encoders, as stages read them."""
 
 import numpy as np
-from torch import nn
 
 from sslpipe.errors import UserError
+from sslpipe.networks.encoder import Encoder
 from sslpipe.networks.encoder_file import load_encoder
 from sslpipe.provenance.checks import require, require_same
 from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import Whose
 
 
-def open_encoder(whose: Whose, run: str) -> nn.Module:
+def open_encoder(whose: Whose, run: str) -> Encoder:
     """A run's encoder. Raises UserError when it is missing, damaged, or not what params.yaml asks for."""
     artefact, path = Artefact("encoder", run), whose.layout.encoder(run)
     whose.require(artefact)
@@ -19,9 +19,7 @@ def open_encoder(whose: Whose, run: str) -> nn.Module:
     return encoder
 
 
-def require_size(
-    run: str, encoder: nn.Module, dataset: str, images: np.ndarray, wanted: int
-) -> None:
+def require_size(run: str, encoder: Encoder, dataset: str, images: np.ndarray, wanted: int) -> None:
     """Raises UserError for packed images, (N, S, S, 3), of another side than those it was trained on,
     naming the command for whichever is not of `wanted` pixels, params.yaml's `image_size`."""
     if (side := images.shape[1]) != encoder.image_size:

@@ -17,16 +17,18 @@ from sslpipe.provenance.whose import KEY, Whose
 
 def run(params: Params, layout: Layout, name: str, dataset: str) -> None:
     resolved = resolve(params, name)
-    whose, features = Whose(params, layout), Artefact("features", name, dataset)
-    whose.require(features)
+    whose, embedded = Whose(params, layout), Artefact("features", name, dataset)
+    whose.require(embedded)
     made_of = whose.new(Artefact("scores", name, dataset))
     if resolved.pretrain.threads:
         torch.set_num_threads(resolved.pretrain.threads)
-    arrays = read_arrays(layout.embedding(name, dataset), features.made_by)
-    parts = [arrays[key] for key in ("features", "label", "split", "views", "classes")]
+    arrays = read_arrays(layout.embedding(name, dataset), embedded.made_by)
+    features, label, split, views, classes = (
+        arrays[key] for key in ("features", "label", "split", "views", "classes")
+    )
     made = layout.metrics(name, dataset)
     try:
-        done = evaluate(*parts, params.evaluate)
+        done = evaluate(features, label, split, views, classes.tolist(), params.evaluate)
     except ValueError as error:  # a split without images, more neighbours than training images
         raise UserError(f"{made}: evaluate {name} {dataset}: {error}") from None
     if (k := done.scores.get("knn_k")) is not None:

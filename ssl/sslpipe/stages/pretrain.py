@@ -16,6 +16,7 @@ from sslpipe.io.files import read_sealed, sha256, write_sealed, write_text
 from sslpipe.io.progress import say
 from sslpipe.layout import Layout
 from sslpipe.methods import method_class
+from sslpipe.networks.encoder import Encoder
 from sslpipe.networks.encoder_file import save_encoder
 from sslpipe.networks.ranks import ranks
 from sslpipe.params import Params, resolve
@@ -231,7 +232,7 @@ def in_short(report: dict[str, Any]) -> str:
 def write_outputs(
     layout: Layout,
     run: ResolvedRun,
-    encoder: torch.nn.Module,
+    encoder: Encoder,
     history: pd.DataFrame,
     report: dict[str, Any],
 ) -> None:

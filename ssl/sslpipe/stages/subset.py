@@ -91,7 +91,7 @@ def run(params: Params, layout: Layout, name: str) -> None:
         {
             KEY: made_of,
             CONTENT: content_of_packed(layout, name, left_out),
-            originals.kind: {key: whose.recorded(originals)[key] for key in (KEY, CONTENT)},
+            originals.kind: {key: whose.known(originals)[key] for key in (KEY, CONTENT)},
         },
     )
     say(f"{name}: {packed.images} images in {layout.packed_images(name)}")

@@ -91,9 +91,9 @@ def print_comparison(
     confidence = params.report.confidence
     for line in (*_conclusions(found, a, b, confidence), *_cautions(results, a, b, bool(found))):
         console.print(Text(line))
-    for dataset, run in absent.items():
-        if run is not None:
-            line = f"{dataset}: not compared; first: sslpipe evaluate {run} {dataset}"
+    for dataset, missing in absent.items():
+        if missing is not None:
+            line = f"{dataset}: not compared; first: sslpipe evaluate {missing} {dataset}"
             console.print(Text(line, style=WARNING))
 
 
@@ -133,17 +133,17 @@ def differences(results: Results, dataset: str, a: Setting, b: Setting) -> list[
 
     Each p is of one score by itself. Raises UserError when they were scored on different images.
     """
-    groups = [
+    one, other = (
         tuple(run for run in side.runs if (dataset, run) in results.metrics) for side in (a, b)
-    ]
-    sampled = Sampled(results, dataset, groups, COMPARED)
+    )
+    sampled = Sampled(results, dataset, (one, other), COMPARED)
     found = []
     for key in COMPARED:
-        sides = [sampled.drawn(key, group) for group in groups]
-        if None not in sides:
-            one, other = (hits.mean() for hits, _ in sides)
-            (comparison,) = sampled.compare(key, [tuple(groups)])
-            found.append(Difference(key, one, other, len(sides[0][0]), comparison))
+        of_one, of_other = sampled.drawn(key, one), sampled.drawn(key, other)
+        if of_one is not None and of_other is not None:
+            hits, others = of_one[0], of_other[0]
+            (comparison,) = sampled.compare(key, [(one, other)])
+            found.append(Difference(key, hits.mean(), others.mean(), len(hits), comparison))
     return found
 
 

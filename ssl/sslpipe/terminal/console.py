@@ -30,7 +30,7 @@ class Column:
     numbers go first; None stays and is folded if need be."""
 
     heading: str
-    cells: list[Cell]
+    cells: Sequence[Cell]
     right: bool = False
     dropped: int | None = None
 
@@ -50,7 +50,7 @@ def print_table(console: Console, columns: Sequence[Column]) -> None:
         droppable = [column for column in shown if column.dropped is not None]
         if not droppable:
             break
-        hidden.append(max(droppable, key=lambda column: column.dropped))
+        hidden.append(max(droppable, key=lambda column: column.dropped or 0))
         shown.remove(hidden[-1])
     console.print(_table(shown))
     if hidden:

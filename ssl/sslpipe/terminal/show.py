@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -39,7 +40,7 @@ def print_run(params: Params, layout: Layout, name: str, console: Console | None
     console = console or stdout()
     results = Results(params, layout)
     if name not in results.pretrain:
-        console.print(Text(results.whose.trouble(Artefact("encoder", name))))
+        console.print(Text(results.whose.trouble(Artefact("encoder", name)) or ""))
         return
     made, whole = results.pretrain[name], of_runs(results, [name])
     print_title(console, name, in_short(made))
@@ -104,9 +105,11 @@ def _print_scores(console: Console, params: Params, whole: Json) -> None:
     intervals = f"{share(params.report.confidence)} intervals"
     print_title(console, "Scores", f"in percent of test images, with {intervals}")
     labels, columns = _by_dataset(whole, rows, "score")
-    labels.cells.append("best probe")
-    for column, row in zip(columns, rows.values(), strict=True):
-        column.cells.append(_best_probe(row))
+    labels = replace(labels, cells=[*labels.cells, "best probe"])
+    columns = [
+        replace(column, cells=[*column.cells, _best_probe(row)])
+        for column, row in zip(columns, rows.values(), strict=True)
+    ]
     print_side_by_side(console, labels, columns)
     for dataset in rows:
         for remark in whole["datasets"][dataset].get("remarks", []):

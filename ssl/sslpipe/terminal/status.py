@@ -40,7 +40,7 @@ def print_status(
     else:
         console.print("Nothing runs in this project.")
     for job in jobs:
-        if job.orphaned:
+        if job.engine is not None and job.orphaned:
             console.print(
                 Text(
                     f"{job.name}: {job.engine[0]}, which started it, is gone; it goes on by itself. "

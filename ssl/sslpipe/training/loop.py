@@ -2,11 +2,11 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sslpipe.data.corpus_images import Images
 from sslpipe.errors import Interrupted, UserError
@@ -15,6 +15,7 @@ from sslpipe.io.progress import StepBar, say
 from sslpipe.methods import method_class
 from sslpipe.methods.method import Labels, Method, Step
 from sslpipe.networks.backbones import build_backbone
+from sslpipe.networks.encoder import Encoder
 from sslpipe.networks.ranks import joined, mean_over_ranks, rank, ranks, reduced
 from sslpipe.networks.sync_batchnorm import normalise_across_ranks
 from sslpipe.optim.optimizers import build_optimizer, set_step
@@ -47,7 +48,7 @@ class Trained:
     """encoder: in evaluation mode. state: with the history, a row for each epoch. cost: of a part
     of a batch on one rank. images_on: where the corpus lay while training."""
 
-    encoder: nn.Module
+    encoder: Encoder
     state: TrainingState
     cost: Cost
     images_on: str
@@ -78,7 +79,7 @@ def train(
     part = settings.batch_size // (settings.accumulate * ranks())
     local_size = settings.views.local_size or run.image_size
     sides = [run.image_size] * method.GLOBAL_VIEWS, [local_size] * settings.views.local
-    cost = cost_of(method, run.settings.optimizer, part, *sides)
+    cost = cost_of(method, run.optimization.optimizer, part, *sides)
     memory.refuse_too_large(run, cost, device)
     with (
         arithmetic(deterministic=settings.deterministic),
@@ -87,7 +88,7 @@ def train(
         # Worker processes cannot use a GPU's memory: there they read from the CPU's.
         if settings.views.workers == 0:
             images = memory.placed(run, images, cost, device)
-        method = method.to(device, memory_format=torch.channels_last).train()
+        method = method.to(device).to(memory_format=torch.channels_last).train()
         state = take_steps(run, method, images, labels, watched, saved, device)
         return Trained(method.exported.eval(), state, cost, images.device.type)
 
@@ -115,15 +116,16 @@ def take_steps(
         colour=method.COLOUR,
         compiled=compiled_views,
     )
-    optimizer = build_optimizer(method, run.settings, method.rate, method.NO_DECAY)
+    optimization = run.optimization
+    optimizer = build_optimizer(method, optimization, method.rate, method.NO_DECAY)
     optimizer_step = OptimizerStep(method, optimizer, settings)
     plan = Plan(
         len(images), settings.batch_size, settings.seed, settings.accumulate, rank(), ranks()
     )
     steps = settings.epochs * plan.steps
-    peak = peak_lr(run.settings.lr, run.settings.lr_scaling, settings.batch_size)
+    peak = peak_lr(optimization.lr, optimization.lr_scaling, settings.batch_size)
     lrs = warmup_cosine(peak, steps, round(settings.warmup_epochs * plan.steps)).tolist()
-    first, last = run.settings.weight_decay, run.settings.weight_decay_end
+    first, last = optimization.weight_decay, optimization.weight_decay_end
     decays = cosine(first, first if last is None else last, steps).tolist()
     lead = rank() == 0
 
@@ -237,7 +239,7 @@ def read_meters(state: TrainingState, meter: EnergyMeter, device: torch.device) 
     state.peak_memory = max(state.peak_memory, int(highest))
 
 
-def build_encoder(run: ResolvedRun) -> nn.Module:
+def build_encoder(run: ResolvedRun) -> Encoder:
     """The run's encoder as initialised from its seed; the same for every method."""
     torch.manual_seed(seed_of(run.pretrain.seed, "encoder"))
     groups = run.settings.batch_groups
@@ -250,7 +252,8 @@ def build_method(
     encoder, kind = build_encoder(run), method_class(run.method)
     torch.manual_seed(seed_of(run.pretrain.seed, "method"))
     labelled = {"classes": classes} if kind.LABELLED else {}
-    return kind(encoder, run.settings, autocast, **labelled)
+    build: Callable[..., Method] = kind  # each has settings of its own
+    return build(encoder, run.settings, autocast, **labelled)
 
 
 def refuse_misfits(run: ResolvedRun, images: int) -> None:

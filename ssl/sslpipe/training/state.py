@@ -116,8 +116,8 @@ class TrainingState:
         # Empty where the last device needed no scaling: another may do with another format.
         if scaling := saved.pop("scaler"):
             scaler.load_state_dict(scaling)
-        clocks = {name: Clock(**saved.pop(name)) for name in ("clock", "epoch_clock")}
-        state = TrainingState(**saved, **clocks)
+        clock, epoch_clock = (Clock(**saved.pop(name)) for name in ("clock", "epoch_clock"))
+        state = TrainingState(**saved, clock=clock, epoch_clock=epoch_clock)
         state.resumed += 1
         state.resumed_this_epoch = True
         return state

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import torch
@@ -48,8 +48,7 @@ class OptimizerStep:
         losses = []
         for number, (global_views, local_views, labels) in enumerate(parts):
             last = number == self.parts - 1
-            alone = distributed() and not last
-            with self.parallel.no_sync() if alone else nullcontext():
+            with nullcontext() if last else self._alone():
                 output = self.parallel(
                     global_views, local_views, replace(step, part=number), *labels
                 )
@@ -64,3 +63,10 @@ class OptimizerStep:
         self.scaler.update()
         self.method.after_step(step)
         return torch.stack(losses).mean(), output.embedding
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """Inside, gradients stay on their rank."""
+        parallel = self.parallel
+        return (
+            parallel.no_sync() if isinstance(parallel, DistributedDataParallel) else nullcontext()
+        )

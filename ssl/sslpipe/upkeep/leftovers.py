@@ -146,7 +146,8 @@ def of_other_params(params: Params, layout: Layout) -> tuple[list[Path], dict[st
         layout.figure("study_*", "png"): ("study",),
         layout.figure("study_*", "svg"): ("study",),
     }
-    files, unknown = [], {kind: set() for kind in known}
+    files: list[Path] = []
+    unknown: dict[str, set[str]] = {kind: set() for kind in known}
     for place, kinds in places.items():
         pattern = place.relative_to(layout.root).as_posix()
         names_in = re.compile(re.escape(pattern).replace(r"\*", r"(\w+)"))

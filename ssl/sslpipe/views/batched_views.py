@@ -39,8 +39,8 @@ def render(images: Tensor, parameters: ViewParameters, policy: ViewPolicy) -> Te
 def render_static(images: Tensor, parameters: ViewParameters, policy: ViewPolicy) -> Tensor:
     """All samples through all operations, with neutral values where one is not wanted."""
     x = _recolour(_resample(images, parameters, policy.size), parameters)
-    kernels = _blur_kernels(parameters.sigma, policy.blur_kernel)
-    identity = torch.arange(policy.blur_kernel, device=x.device) == policy.blur_kernel // 2
+    kernels = _blur_kernels(parameters.sigma, policy.blur_width)
+    identity = torch.arange(policy.blur_width, device=x.device) == policy.blur_width // 2
     kernels = torch.where(parameters.blur[:, None], kernels, identity.to(kernels.dtype))
     return _blur(x, kernels).clamp_(0, 1)
 
@@ -55,7 +55,7 @@ def render_pieces(images: Tensor, parameters: ViewParameters, policy: ViewPolicy
         x = _recolour(_resample(images[piece], some, policy.size), some)
         chosen = some.blur.nonzero()[:, 0]
         if len(chosen):
-            kernels = _blur_kernels(some.sigma[chosen], policy.blur_kernel)
+            kernels = _blur_kernels(some.sigma[chosen], policy.blur_width)
             x.index_copy_(0, chosen, _blur(x.index_select(0, chosen), kernels).clamp_(0, 1))
         views[piece] = x
     return views

@@ -38,7 +38,7 @@ def render(images: Tensor, parameters: ViewParameters, policy: ViewPolicy) -> Te
     chosen = parameters.blur.nonzero()[:, 0]
     if len(chosen):
         sigma = parameters.sigma[chosen, None].expand(-1, 2)
-        kernel = (policy.blur_kernel, policy.blur_kernel)
+        kernel = (policy.blur_width, policy.blur_width)
         x[chosen] = kornia.filters.gaussian_blur2d(x[chosen], kernel, sigma, border_type="reflect")
     return x.clamp_(0, 1)
 

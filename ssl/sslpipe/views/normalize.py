@@ -29,7 +29,7 @@ def as_input(images: Tensor) -> Tensor:
 
 def _scale_and_shift(x: Tensor, unit: float) -> Tensor:
     """(x / unit - mean) / std in one pass."""
-    scale = tuple(1 / (unit * std) for std in IMAGENET_STD)
-    shift = tuple(-mean / std for mean, std in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True))
-    scale, shift = (constants(c, x.device).to(x.dtype)[:, None, None] for c in (scale, shift))
+    scales = tuple(1 / (unit * std) for std in IMAGENET_STD)
+    shifts = tuple(-mean / std for mean, std in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True))
+    scale, shift = (constants(c, x.device).to(x.dtype)[:, None, None] for c in (scales, shifts))
     return torch.addcmul(shift, x, scale)

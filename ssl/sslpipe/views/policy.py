@@ -56,9 +56,11 @@ class ViewPolicy:
     def __post_init__(self) -> None:
         if self.size < 1:
             raise ValueError(f"size must be positive, not {self.size}")
-        if self.blur_kernel is None:
+        kernel = self.blur_kernel
+        if kernel is None:
             smallest = 3 if self.size > 1 else 1
-            object.__setattr__(self, "blur_kernel", max(smallest, self.size // 10 // 2 * 2 + 1))
+            kernel = max(smallest, self.size // 10 // 2 * 2 + 1)
+            object.__setattr__(self, "blur_kernel", kernel)
         for name in ("flip", "jitter", "grayscale", "blur"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a probability, not {getattr(self, name)}")
@@ -72,11 +74,17 @@ class ViewPolicy:
             raise ValueError("brightness, contrast and saturation must not be negative")
         if not 0 <= self.hue <= 0.5:
             raise ValueError(f"hue must lie in [0, 0.5] turns, not {self.hue}")
-        if self.blur_kernel < 1 or self.blur_kernel % 2 == 0:
-            raise ValueError(f"blur_kernel must be odd and positive, not {self.blur_kernel}")
-        if self.blur_kernel // 2 >= self.size:
+        if kernel < 1 or kernel % 2 == 0:
+            raise ValueError(f"blur_kernel must be odd and positive, not {kernel}")
+        if kernel // 2 >= self.size:
             # Reflection at the border mirrors at most size - 1 pixels.
-            raise ValueError(f"blur_kernel {self.blur_kernel} is too wide for size {self.size}")
+            raise ValueError(f"blur_kernel {kernel} is too wide for size {self.size}")
+
+    @property
+    def blur_width(self) -> int:
+        """`blur_kernel`, once it is known."""
+        assert self.blur_kernel is not None
+        return self.blur_kernel
 
 
 @dataclass(frozen=True)
@@ -156,7 +164,10 @@ def _crop(
     central = _central_crop(policy, image_height, image_width)
     drawn = (top, left, height, width)
     found = fits.any(dim=1)
-    return tuple(torch.where(found, d, c) for d, c in zip(drawn, central, strict=True))
+    top, left, height, width = (
+        torch.where(found, d, c) for d, c in zip(drawn, central, strict=True)
+    )
+    return top, left, height, width
 
 
 def _central_crop(

@@ -41,6 +41,6 @@ def _view(image: Tensor, sample: dict, policy: ViewPolicy) -> Tensor:
     if sample["grayscale"]:
         image = F.rgb_to_grayscale(image, num_output_channels=3)
     if sample["blur"]:
-        kernel = [policy.blur_kernel, policy.blur_kernel]
+        kernel = [policy.blur_width, policy.blur_width]
         image = F.gaussian_blur(image, kernel, [sample["sigma"], sample["sigma"]])
     return image

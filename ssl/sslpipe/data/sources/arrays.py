@@ -8,7 +8,6 @@ import io
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -145,7 +144,7 @@ def _idx(path: Path, dimensions: int) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=4 * (1 + dimensions)).reshape(shape)
 
 
-def _records(file: BinaryIO, size: int, archive: Path) -> Iterator[bytes]:
+def _records(file: archives.Readable, size: int, archive: Path) -> Iterator[bytes]:
     while record := file.read(size):
         if len(record) < size:
             raise UserError(f"{archive}: ends within an image: not the expected archive")

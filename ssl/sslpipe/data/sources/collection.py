@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from sslpipe.data.images import kind_of
@@ -203,7 +204,7 @@ def _of_zip(file: zipfile.ZipFile, encoding: str | None) -> Collection:
         if known_as in entries:
             raise UserError(f"{known_as} is inside twice")
         entries[known_as] = entry
-        collection.add(known_as, entry.file_size, lambda entry=entry: _start_of(file, entry))
+        collection.add(known_as, entry.file_size, partial(_start_of, file, entry))
     _count(collection, "folders that systems make", systems)
     _count(collection, "links", links)
     return collection
@@ -229,6 +230,9 @@ def _of_tar(tar: tarfile.TarFile, encoding: str | None) -> Collection:
             raise UserError(f"broken at {name}: it ends too early")
         return content
 
+    def start(name: str) -> bytes:
+        return read(name)[:START]
+
     collection = Collection(read)
     systems: set[str] = set()
     others = []
@@ -239,7 +243,7 @@ def _of_tar(tar: tarfile.TarFile, encoding: str | None) -> Collection:
         known_as = inside(info.name)
         if known_as is None or info.isdir():
             continue
-        place = (info.offset_data, info.size)
+        place: tuple[int, int] | None = (info.offset_data, info.size)
         if info.islnk():  # one more name of a file before it
             place = places.get(inside(info.linkname) or "")
         if place is None or info.issparse() or not (info.isreg() or info.islnk()):
@@ -251,5 +255,5 @@ def _of_tar(tar: tarfile.TarFile, encoding: str | None) -> Collection:
     _count(collection, "folders that systems make", systems)
     _count(collection, "links, devices and the like", others)
     for name, (_, size) in places.items():
-        collection.add(name, size, lambda name=name: read(name)[:START])
+        collection.add(name, size, partial(start, name))
     return collection

@@ -128,7 +128,9 @@ def _by_folders(
                 yield Placed(item.name, split, LOOSE, "/".join((*item.above, *item.parts)))
             elif split_below and len(item.parts) > 2:
                 class_name, folder, *rest = item.parts
-                yield Placed(item.name, split_name(folder).split, class_name, "/".join(rest))
+                inner = split_name(folder)
+                assert inner is not None, "see _splits_below_classes"
+                yield Placed(item.name, inner.split, class_name, "/".join(rest))
             elif split_below or len(item.parts) <= depth:
                 left_out[OUTSIDE] += 1
             else:
@@ -166,7 +168,8 @@ def _splits_below_classes(items: list[Item]) -> bool:
     direct = any(len(item.parts) == 2 for item in items)
     below = {(item.parts[0], item.parts[2]) for item in items if len(item.parts) > 3}
     shared = len(below) > len({folder for _, folder in below})  # then those are the classes
-    several = all(map(is_split, inner)) and len({split_name(name).split for name in inner}) > 1
+    splits = {found.split for name in inner if (found := split_name(name)) is not None}
+    several = all(map(is_split, inner)) and len(splits) > 1
     return several and not direct and not shared
 
 

@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from sslpipe.data.fetch import RemoteFile, fetch, first_line, given_folder, is_right
 from sslpipe.errors import UserError
@@ -17,7 +18,7 @@ from sslpipe.schema.sources.mini_imagenet import MiniImageNet
 Members = Iterator[tuple[str, bytes]]
 
 REPOSITORY = "timm/mini-imagenet"
-PARQUET = re.compile(r"(?:.*/)?((train|validation|test)-\d+-of-\d+(?:-[0-9a-f]+)?\.parquet)")
+PARQUET = re.compile(r"(?:.*/)?((train|validation|test)-\d+-of-(\d+)(?:-[0-9a-f]+)?\.parquet)")
 CLASSES, IMAGES_EACH = 100, 600
 SPLITS = {"train": "train", "validation": "val", "test": "test"}
 
@@ -49,7 +50,7 @@ def _of_hub(source: MiniImageNet, downloads: Path) -> Members:
     except ImportError:
         raise _missing_extra() from None
     for path in _local_parquet(source) or _fetched_parquet(source, downloads):
-        split = SPLITS[PARQUET.fullmatch(path.name)[2]]
+        split = SPLITS[_parsed(path.name)[2]]
         try:
             with pyarrow.parquet.ParquetFile(path) as file:
                 names = dict(enumerate(_class_names(file.schema_arrow, path)))
@@ -71,8 +72,8 @@ def _local_parquet(source: MiniImageNet) -> list[Path]:
         return []
     folder = given_folder(source)
     found = sorted(p for p in folder.rglob("*.parquet") if PARQUET.fullmatch(p.name))
-    splits = {PARQUET.fullmatch(path.name)[2] for path in found}
-    announced = sum(int(re.search(r"-of-(\d+)", p.name)[1]) for p in found if "-00000-of" in p.name)
+    splits = {_parsed(path.name)[2] for path in found}
+    announced = sum(int(_parsed(p.name)[3]) for p in found if "-00000-of" in p.name)
     right = all(is_right(path, source.checksums.get(path.name, "")) for path in found)
     if splits != set(SPLITS) or announced != len(found) or not right:
         say(f"{folder}: holds no whole copy of {REPOSITORY}; asking the hub")
@@ -93,18 +94,25 @@ def _fetched_parquet(source: MiniImageNet, downloads: Path) -> Iterator[Path]:
             "another hub, `directory` a folder that holds the copy's .parquet files"
         ) from None
     say(f"{REPOSITORY}: commit {info.sha}")
-    files = [file for file in info.siblings if PARQUET.fullmatch(file.rfilename)]
+    files = [file for file in info.siblings or [] if PARQUET.fullmatch(file.rfilename)]
     if not files:
         raise UserError(f"{REPOSITORY} at {source.revision} holds no .parquet files of its splits")
     for file in sorted(files, key=lambda file: file.rfilename):
         url = hub.hf_hub_url(REPOSITORY, file.rfilename, repo_type="dataset", revision=info.sha)
         checksum = f"sha256:{file.lfs.sha256}" if file.lfs else ""
-        name = PARQUET.fullmatch(file.rfilename)[1]
+        name = _parsed(file.rfilename)[1]
         remote = RemoteFile(name, (url,), checksum, hub.get_token() or "")
         yield fetch(remote, source, downloads)
 
 
-def _class_names(schema: object, path: Path) -> list[str]:
+def _parsed(name: str) -> re.Match[str]:
+    """Of a file that is one of the copy's."""
+    match = PARQUET.fullmatch(name)
+    assert match is not None
+    return match
+
+
+def _class_names(schema: Any, path: Path) -> list[str]:
     """The classes' names, which the hub's library keeps in the file's metadata."""
     try:
         features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]

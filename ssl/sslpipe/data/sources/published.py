@@ -122,7 +122,7 @@ def evenly(names: list[str], count: int, seed: int) -> list[str]:
     by_class: dict[str, list[str]] = {}
     for name in names:
         by_class.setdefault(name.split("/", 1)[0], []).append(name)
-    turns = []
+    turns: list[tuple[int, float, str]] = []
     for members in by_class.values():
         numbered = sorted((share(name, f"images:{seed}:"), name) for name in members)
         turns.extend((turn, number, name) for turn, (number, name) in enumerate(numbered))

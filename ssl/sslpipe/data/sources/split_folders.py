@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from sslpipe.data.sources.split_names import (
@@ -61,7 +61,7 @@ def parts_of(
         if len(item.parts) > 1:
             below[item.parts[0]].append(Item(item.name, item.parts[1:]))
     given = source.splits
-    splits = _certain(below, labelled, by_table) if given is None else _given(below, given)
+    splits = _certain(below, labelled, by_table) if given is None else _given(below, given.items())
     notes += [f"folder {top} is read as {split}" for top, split in splits.items() if top != split]
     several = {split for split, count in Counter(splits.values()).items() if count > 1}
     parts: Parts = defaultdict(list)
@@ -87,10 +87,13 @@ def parts_of(
     return parts | ({"all": rest} if rest else {})
 
 
-def _given(below: Mapping[str, list[Item]], given: Mapping[str, list[str]]) -> dict[str, str]:
+def _given(
+    below: Mapping[str, list[Item]], given: Iterable[tuple[str, list[str]]]
+) -> dict[str, str]:
+    """given: splits and their folders."""
     splits = {
         unicodedata.normalize("NFC", folder): split
-        for split, folders in given.items()
+        for split, folders in given
         for folder in folders
     }
     if missing := [folder for folder in splits if folder not in below]:
@@ -141,10 +144,11 @@ def _certain(below: Mapping[str, list[Item]], labelled: bool, by_table: bool) ->
 
 def _require_apart(names: Mapping[str, SplitName | None]) -> None:
     """Raises UserError for split and class in one name: train_cat, test_cat, train_dog, test_dog."""
-    if None in names.values():
+    all_found = [found for found in names.values() if found is not None]
+    if len(all_found) < len(names):
         return
     splits_of: dict[frozenset[str], set[str]] = defaultdict(set)
-    for found in names.values():
+    for found in all_found:
         splits_of[found.rest].add(found.split)
     if len(splits_of) > 1 and any(rest and len(splits) > 1 for rest, splits in splits_of.items()):
         raise UserError(
@@ -159,9 +163,9 @@ def _is_flat(top: str, items: list[Item]) -> bool:
 
 
 def _beside(
-    splits: Collection[str], others: Collection[str], below: Mapping[str, list[Item]]
+    splits: Mapping[str, str], others: Collection[str], below: Mapping[str, list[Item]]
 ) -> UserError:
-    named = {split_name(top).split: top for top in sorted(splits)}
+    named = {splits[top]: top for top in sorted(splits)}
     other = min(others)
     if _is_flat(other, below[other]):
         named[UNLABELLED] = other

@@ -5,9 +5,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from sslpipe.data.archives import BROKEN, COMPRESSIONS, decompressed
+from sslpipe.data.tar_stream import forget_members
 from sslpipe.errors import UserError
 from sslpipe.io.files import need_space
 from sslpipe.io.progress import say
@@ -60,15 +60,17 @@ def members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         while (info := tar.next()) is not None:
             if info.size < 0:
                 raise tarfile.ReadError(f"{info.name!r} of {info.size} bytes")
-            tar.members.clear()  # tarfile remembers every member it has seen
+            forget_members(tar)
             yield info
-        _require_end(tar.fileobj, tar.offset)
+        _require_end(tar)
     except BROKEN as error:
         raise UserError(f"not a readable tar ({error})") from None
 
 
-def _require_end(file: BinaryIO, offset: int) -> None:
+def _require_end(tar: tarfile.TarFile) -> None:
     """tarfile takes a damaged or missing header for the end: there must be zeros, and nothing else."""
+    file, offset = tar.fileobj, tar.offset
+    assert file is not None
     file.seek(offset)
     block = file.read(tarfile.BLOCKSIZE)
     if len(block) < tarfile.BLOCKSIZE or any(block):

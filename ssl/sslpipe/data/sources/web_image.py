@@ -106,9 +106,11 @@ def _get(url: str, timeout: float) -> tuple[str, bytes]:
 def _kept(content: bytes, shorter_side: int | None) -> Answer:
     """An image as it is, or made smaller. Raises what Pillow raises unless it is whole."""
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        if image.width * image.height > Image.MAX_IMAGE_PIXELS:  # of which Pillow only warns
+        most = Image.MAX_IMAGE_PIXELS
+        if most is not None and image.width * image.height > most:  # of which Pillow only warns
             raise Image.DecompressionBombError
         if shorter_side is None or min(image.size) <= shorter_side:
+            assert image.format is not None, "as it was read from a file"
             suffix = {"JPEG": "jpg", "MPO": "jpg"}.get(image.format, image.format.lower())
             image.load()
             return Answer(OK, content, suffix)

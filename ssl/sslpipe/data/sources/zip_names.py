@@ -29,8 +29,11 @@ def names_of(file: zipfile.ZipFile, encoding: str | None) -> Iterator[tuple[str,
         encoding = _utf8_or_refuse(unmarked)
     for entry in file.infolist():
         name = raw[id(entry)]
+        if isinstance(name, str):
+            yield name, entry
+            continue
         try:
-            yield name if isinstance(name, str) else name.decode(encoding), entry
+            yield name.decode(encoding), entry
         except UnicodeDecodeError:
             raise unclear(name, encoding) from None
 

@@ -132,7 +132,9 @@ class Evidence:
             order = np.random.default_rng(place).permutation(self.results.params.report.resamples)
             for name, group in groups.items():
                 for score in SCORES:
-                    hits, draws = sampled.drawn(score, group)
+                    answered = sampled.drawn(score, group)
+                    assert answered is not None, "every evaluation has answers to these"
+                    hits, draws = answered
                     estimate = Estimate(100 * float(np.mean(hits)), 100 * draws[order])
                     found[name, dataset, score] = estimate
         return found

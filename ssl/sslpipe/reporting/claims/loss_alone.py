@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -49,8 +49,8 @@ def discordance(evidence: Evidence, least: LossAlone) -> Found:
         return missing(f"{told}, fewer than {least.min_pairs}", FIGURE)
     # Of the pairs, not of the images: each pair that counts is clear on the images it rests on.
     against = sum(gains[i].value < 0 for i in clear)
-    ends_of_share = statistics.clopper_pearson(against, len(clear), evidence.confidence)
-    effect = Effect(100 * against / len(clear), *(100 * end for end in ends_of_share), "%")
+    least_share, most_share = statistics.clopper_pearson(against, len(clear), evidence.confidence)
+    effect = Effect(100 * against / len(clear), 100 * least_share, 100 * most_share, "%")
     worst = sorted((i for i in clear if gains[i].value < 0), key=lambda i: gains[i].value)
     last = {s: loss for group in groups for s, loss in zip(*group, strict=True)}
     return Found(
@@ -93,7 +93,9 @@ def discordance(evidence: Evidence, least: LossAlone) -> Found:
 def _groups(evidence: Evidence, sets: Sequence[str]) -> list[Losses]:
     groups = []
     for group in same_loss(evidence, evidence.scored(sets)):
-        lasts = [(s, [evidence.made[run].get("final_loss") for run in s.runs]) for s in group]
+        lasts: list[tuple[Setting, list[Any]]] = [
+            (s, [evidence.made[run].get("final_loss") for run in s.runs]) for s in group
+        ]
         known = [
             (s, float(np.mean(values)))
             for s, values in lasts

@@ -80,7 +80,7 @@ def _shown(scored: Scored, dataset: str) -> tuple[str, np.ndarray, list[str]]:
     chosen = scored.best(dataset, scored.trained)
     answers = _answers(scored.results, dataset, chosen.runs) if chosen else []
     features = scored.results.features.get((dataset, chosen.name)) if chosen else None
-    if not answers or features is None:
+    if chosen is None or not answers or features is None:
         return "", np.zeros((0, 0)), []
     classes = drawable(tuple(features["classes"]), dataset)
     label, probe = (np.concatenate([some[key] for some in answers]) for key in ("label", "probe"))
@@ -118,4 +118,6 @@ def _draw(panel: Axes, shares: np.ndarray, labels: Sequence[str]) -> QuadMesh:
     label_distances(panel, room, room, (SIDE, SIDE))
     panel.set(xlabel="answered", ylabel="true class")
     panel.grid(False)
-    return panel.collections[0]
+    mesh = panel.collections[0]
+    assert isinstance(mesh, QuadMesh)
+    return mesh

@@ -36,7 +36,7 @@ def feature_map_figure(scored: Scored) -> Figure:
             for panel, name in zip(row, scored.datasets, strict=True):
                 setting = settings[name]
                 features = scored.results.features.get((name, setting.name)) if setting else None
-                if features is None:
+                if setting is None or features is None:
                     say_only(panel, f"no {kind} encoder has been scored")
                     panel.set_title(name)
                     continue

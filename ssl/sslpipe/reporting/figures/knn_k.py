@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -13,12 +14,12 @@ from sslpipe.reporting.figures.layout import (
     say_only,
     setting_handles,
 )
-from sslpipe.reporting.figures.style import GREY, baseline_style, look, styles_of
+from sslpipe.reporting.figures.style import GREY, Style, baseline_style, look, styles_of
 from sslpipe.reporting.figures.ticks import PERCENT, decimal_ticks, ticks_at
 from sslpipe.reporting.scored import Scored
 from sslpipe.reporting.settings import Setting
 
-STUDIED = {"color": GREY, "linewidth": 1.0, "linestyle": "-", "alpha": 0.6}
+STUDIED: Style = {"color": GREY, "linewidth": 1.0, "linestyle": "-", "alpha": 0.6}
 
 
 def knn_k_figure(scored: Scored) -> Figure:
@@ -79,7 +80,7 @@ def _finish(panel: Axes, studied: int) -> None:
     if not panel.lines:
         say_only(panel, "no finished run has been scored")
         return
-    known = [x for line in panel.lines for x in line.get_xdata()]
+    known = [x for line in panel.lines for x in np.asarray(line.get_xdata()).tolist()]
     low, high = min([studied, *known]) / 1.2, max([studied, *known]) * 1.2
     panel.axvline(studied, **STUDIED, zorder=1, gid="studied")
     panel.set_xscale("log")

@@ -65,9 +65,11 @@ def legend(figure: Figure, handles: Sequence[Line2D], **options: Any) -> Legend 
     if not handles:
         return None
     for handle in handles:
-        handle.set_label(shown(wrapped(handle.get_label())))
+        handle.set_label(shown(wrapped(str(handle.get_label()))))
     width, height = figure.get_size_inches()
-    rows = figure.axes[0].get_gridspec().nrows
+    grid = figure.axes[0].get_gridspec()
+    assert grid is not None, "see `panels`"
+    rows = grid.nrows
     if len(handles) <= LEGEND_LINES * rows:
         place = {"bbox_to_anchor": (1 + 0.2 / width, 1), "ncols": 1}
     else:

@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from sslpipe.reporting.figures.layout import label_distances, panels, say_only
-from sslpipe.reporting.figures.style import look
+from sslpipe.reporting.figures.style import Style, look
 from sslpipe.reporting.scored import Scored
 
 MOST_WRITTEN = 80  # cells that hold their number; more get a bar of colours
 SIZE = (4.0, 2.1)  # inches
-CHOSEN = {"fill": False, "edgecolor": "#d55e00", "linewidth": 3}
+CHOSEN: Style = {"fill": False, "edgecolor": "#d55e00", "linewidth": 3}
 
 
 def probe_grid_figure(scored: Scored) -> Figure:
@@ -31,7 +31,7 @@ def probe_grid_figure(scored: Scored) -> Figure:
                 features = results.features.get((name, chosen.name)) if chosen else None
                 panel.set_title(name)
                 label_distances(panel, 0.62, 0.32, SIZE)
-                if features is None:
+                if chosen is None or features is None:
                     say_only(panel, f"no finished run of {method}" if method else "no finished run")
                     continue
                 metrics = results.metrics[name, chosen.name]
@@ -71,5 +71,5 @@ def _draw(panel: Axes, values: pd.DataFrame, metrics: Mapping[str, Any]) -> None
     panel.grid(False)
     lr, decay = metrics["probe_best_lr"], metrics["probe_best_weight_decay"]
     if lr in values.columns and decay in values.index:
-        corner = values.columns.get_loc(lr), values.index.get_loc(decay)
+        corner = list(values.columns).index(lr), list(values.index).index(decay)
         panel.add_patch(Rectangle(corner, 1, 1, **CHOSEN, gid="chosen", clip_on=False))

@@ -18,16 +18,16 @@ from sslpipe.reporting.figures.layout import (
     say_only,
     wrapped,
 )
-from sslpipe.reporting.figures.style import COLOURS, GREY, look
+from sslpipe.reporting.figures.style import COLOURS, GREY, Style, look
 from sslpipe.reporting.figures.ticks import PERCENT, decimal_ticks, logarithmic, ticks_at
 from sslpipe.reporting.studies import Json, Row
 
-SCORES = {
+SCORES: dict[str, tuple[str, Style]] = {
     "knn_top1": ("k-NN", {"linestyle": "--", "marker": "o", "markerfacecolor": "white"}),
     "probe_top1": ("linear probe", {"linestyle": "-", "marker": "o"}),
 }
-SEED = {"linestyle": "", "marker": "_", "markersize": 9, "markeredgewidth": 1.2}
-JOINED = {
+SEED: Style = {"linestyle": "", "marker": "_", "markersize": 9, "markeredgewidth": 1.2}
+JOINED: dict[bool, Style] = {
     False: {"linewidth": 1.6},
     True: {"linewidth": 0.6},
 }  # categories: a line leads the eye only

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -15,12 +15,15 @@ from matplotlib.figure import Figure
 from sslpipe.reporting.letters import OWN, families
 from sslpipe.reporting.settings import Setting
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType  # since 3.11
+
 Style = dict[str, Any]
 
 # seaborn's "whitegrid" in its "notebook" size × 0.95, and its palette "colorblind". As values, since
 # seaborn takes seconds to import; a test compares them. The font is the one that matplotlib brings,
 # and titles have a fixed place, which matplotlib would seek again in every drawing.
-LOOK = {
+LOOK: dict[RcKeyType, Any] = {
     "axes.axisbelow": True, "axes.edgecolor": ".8", "axes.facecolor": "white", "axes.grid": True,
     "axes.labelcolor": ".15", "axes.labelsize": 11.4, "axes.linewidth": 1.25, "axes.titlesize": 11.4,
     "axes.titley": 1.0,
@@ -46,7 +49,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "0.35"
 DPI = 120
 MARGIN = 0.1  # inches around all that is drawn
-BASELINE = {"color": GREY, "linewidth": 1.4}
+BASELINE: Style = {"color": GREY, "linewidth": 1.4}
 
 
 FAMILIES: ContextVar[Sequence[str]] = ContextVar("families", default=(OWN.family,))

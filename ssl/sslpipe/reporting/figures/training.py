@@ -35,7 +35,7 @@ Histories = Mapping[str, pd.DataFrame]
 ONLINE = {"knn": "k-NN", "probe": "linear probe"}
 RESUMED = "resumed from a checkpoint"
 MOST_MARKED = 30  # points of a curve that get a marker each
-DIAMOND = {
+DIAMOND: Style = {
     "linestyle": "", "marker": "D", "markersize": 7.5, "markerfacecolor": "white",
     "markeredgewidth": 1.8,
 }  # fmt: skip

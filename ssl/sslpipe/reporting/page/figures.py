@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sslpipe.reporting.few_runs import of_study
@@ -74,29 +74,29 @@ class Figure:
 def figures(results: Results) -> dict[str, Figure]:
     made_of = results.stamp("figures")
     return {
-        name: _figure(results, made_of, name, *words, "sslpipe figures")
+        name: _filled(results, made_of, Figure(name, *words, "sslpipe figures"))
         for name, words in WORDS.items()
     }
 
 
 def figure_of(results: Results, study: Json) -> Figure:
     name = study["name"]
-    return _figure(
-        results,
-        of_study(results, name).stamp("study"),
+    empty = Figure(
         f"study_{name}",
         f"Top-1 by {study['x_label']}, percent, with intervals over test images",
         f"A chart of the study {study['title']}; the table below has the numbers.",
         f"sslpipe study {name}",
     )
+    return _filled(results, of_study(results, name).stamp("study"), empty)
 
 
-def _figure(results: Results, made_of: str, name: str, *words: str) -> Figure:
-    path: Path = results.layout.figure(name, "svg")
+def _filled(results: Results, made_of: str, figure: Figure) -> Figure:
+    """With its picture, if that is there and of the results that there are."""
+    path: Path = results.layout.figure(figure.name, "svg")
     content = path.read_bytes() if path.exists() else b""
     found = FILE.search(content)
     if not found or found["of"].decode() != made_of:
-        return Figure(name, *words)
+        return figure
     source = f"data:image/svg+xml;base64,{base64.b64encode(content).decode()}"
-    sides = (round(PIXELS * float(found[side])) for side in ("width", "height"))
-    return Figure(name, *words, source, *sides)
+    width, height = (round(PIXELS * float(found[side])) for side in ("width", "height"))
+    return replace(figure, source=source, width=width, height=height)

@@ -267,7 +267,7 @@ def _scaled(value: float | None, factor: float, digits: int) -> Cell:
 
 def claim_cards(claims: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """Each claim with all its fields, empty where the file has none, and its effect in words."""
-    empty = {
+    empty: dict[str, Any] = {
         "id": "", "claim": "", "rule": "", "status": "not enough data", "reason": "",
         "effect": None, "runs": [], "figure": None, "details": [], "table": None,
     }  # fmt: skip

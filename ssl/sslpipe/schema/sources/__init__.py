@@ -12,6 +12,7 @@ from sslpipe.schema.sources.folder import Folder
 from sslpipe.schema.sources.mini_imagenet import MiniImageNet
 from sslpipe.schema.sources.published import Cub200, Imagenette, INaturalist, Sun397
 from sslpipe.schema.sources.web import CC12M
+from sslpipe.schema.types import read_as
 
 SOURCE_KINDS: dict[str, type[Base]] = {
     source.model_fields["kind"].default: source
@@ -41,9 +42,8 @@ def _source_from_name(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
-AnySource = Union[*(Annotated[source, Tag(kind)] for kind, source in SOURCE_KINDS.items())]
-Source = Annotated[
-    AnySource,
+ANY_SOURCE: Any = Annotated[
+    Union[*(Annotated[source, Tag(kind)] for kind, source in SOURCE_KINDS.items())],
     Discriminator(_source_kind),
     BeforeValidator(
         _source_from_name,
@@ -54,3 +54,4 @@ Source = Annotated[
         ],
     ),
 ]
+Source = Annotated[Base, read_as(ANY_SOURCE)]

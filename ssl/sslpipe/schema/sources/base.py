@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
@@ -41,6 +41,8 @@ class Source(Strict):
     """A kind of origin. Its reader: the function of its `kind` in sslpipe/data/sources, in the module
     named as that of this class."""
 
+    if TYPE_CHECKING:
+        kind: str  # of each kind its own constant
     ORIGIN: ClassVar[Origin]
     MAY_BE_SHOWN: ClassVar[bool] = False
     """Whether its licence lets a report hold some of its images; a folder's are the user's own."""
@@ -112,7 +114,7 @@ class Downloaded(Source):
 
     FILES: ClassVar[tuple[str, ...]] = ()
     """Names that `checksums` can give; those of the hub are not known beforehand."""
-    PLACES: ClassVar = ("directory",)
+    PLACES: ClassVar[tuple[str, ...]] = ("directory",)
 
     def watched(self, given: Callable[[str], Path]) -> Watched | None:
         if self.directory is None:
