@@ -4,14 +4,19 @@ import hashlib
 import json
 import os
 import shutil
+import sys
+import types
 import zipfile
+from typing import Literal
 
 import pytest
 
 from sslpipe.data import contents as module
 from sslpipe.data.contents import contents, settings, source_settings, stamps
+from sslpipe.data.sources import module_of, reader
 from sslpipe.layout import Layout
 from sslpipe.schema.data import Dataset
+from sslpipe.schema.sources.base import Source
 
 
 def dataset(path="imgs", **source):
@@ -165,3 +170,18 @@ def test_settings_hold_no_paths():
     # whether there must be classes decides how a folder is read, and nothing else that is read
     assert source_settings(one) == {"kind": "folder", "depth": 2, "labelled": True}
     assert source_settings(sun) == {"kind": "sun397", "partition": 2}
+
+
+def test_a_toy_source_takes_its_settings_and_its_reader(monkeypatch, tmp_path):
+    class Toy(Source):
+        kind: Literal["toy"] = "toy"
+        shade: int = 7
+
+    Toy.__module__ = "sslpipe.schema.sources.toy"
+    module = types.ModuleType("sslpipe.data.sources.toy")
+    module.toy = lambda source, root: iter([(f"all/a/{source.shade}", b"x")])
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    source = Toy(shade=9)
+    assert list(reader(source)(source, tmp_path)) == [("all/a/9", b"x")]
+    assert module_of(source) == "data.sources.toy"
+    assert source.watched(tmp_path.joinpath) is None and not source.MAY_BE_SHOWN

@@ -1,9 +1,13 @@
+import sys
+import types
+
 import pytest
 import torch
 import torchvision
 
 from sslpipe.networks.backbones import build_backbone
 from sslpipe.networks.pixels import Pixels
+from sslpipe.schema.backbones import BACKBONES, Backbone
 
 
 @pytest.mark.parametrize(("name", "width"), [("resnet18", 512), ("resnet50", 2048)])
@@ -37,3 +41,18 @@ def test_pixels_average_blocks():
     features = Pixels()(images)
     assert features.shape == (2, 768)
     assert features[0, 0] == images[0, 0, :2, :2].mean()
+
+
+def test_a_toy_backbone_takes_a_line_and_a_module(monkeypatch):
+    toy = types.ModuleType("toy_network")
+    toy.build = lambda name, stem, bn_groups: torch.nn.Sequential(torch.nn.Flatten())
+    monkeypatch.setitem(sys.modules, "toy_network", toy)
+    monkeypatch.setitem(BACKBONES, "toy", Backbone(12, {"imagenet": 2, "small": 2}, "toy_network"))
+    encoder = build_backbone("toy")
+    assert encoder.width == 12 and encoder(torch.zeros(5, 3, 2, 2)).shape == (5, 12)
+
+
+def test_widths_are_those_of_the_networks():
+    for name, backbone in BACKBONES.items():
+        features = build_backbone(name).eval()(torch.zeros(1, 3, 33, 33))
+        assert features.shape == (1, backbone.width), name

@@ -3,13 +3,13 @@ every two of them."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from sslpipe.reporting import table
 from sslpipe.reporting.leaderboard import CHANCE, Row, compared, rows_of
 from sslpipe.reporting.paired import Comparison, Json
+from sslpipe.reporting.scores import GROUPS, MAIN, TRAINING
 from sslpipe.reporting.table import Cell, Column, Group, Table
 from sslpipe.reporting.words import (
     DASH,
@@ -28,17 +28,6 @@ FILTERS = ("method", "backbone", "corpus")
 SPEEDS = ("images_per_s", "train_seconds")
 DISTANCE, P = "distance", "p"
 LEADING = 7  # columns before the scores
-
-# Further columns, in groups: the first pattern that fits a score's key.
-CHOICES = (
-    ("Fine-tuning", r"finetune_"),
-    ("Few labels", r"fewlabels_"),
-    ("Number of neighbours", r"knn_\d+_top1"),
-    ("Chosen probe", r"probe_best_"),
-    ("Shape of features", r"effective_rank|alignment|uniformity"),
-    ("Training", r"epochs|seeds|images_per_s|train_seconds|device_hours|images_seen"),
-    ("Further scores", r""),
-)
 
 
 def board(whole: Json) -> Table:
@@ -106,15 +95,15 @@ def difference(found: Comparison, confidence: float) -> tuple[Cell, Cell]:
 
 def choices(whole: Json) -> list[tuple[str, list[Column]]]:
     """Columns that may be shown or hidden, in named groups; not the first, which names the row."""
-    found: dict[str, list[Column]] = {title: [] for title in ("Run", "Main scores")}
-    found |= {title: [] for title, _ in CHOICES}
+    found: dict[str, list[Column]] = {title: [] for title in ("Run", *GROUPS)}
     for column in _columns(whole)[1:]:
         if column.key in ("place", *FILTERS):
             found["Run"].append(column)
-        elif column.key in (*whole["main"], DISTANCE, P):
-            found["Main scores"].append(column)
-        else:
-            found[next(t for t, pattern in CHOICES if re.match(pattern, column.key))].append(column)
+        elif column.key in (DISTANCE, P):
+            found[MAIN].append(column)
+        else:  # of a training, what is no score
+            group = whole["legend"].get(column.key, {}).get("group", TRAINING)
+            found[group].append(column)
     return [(title, columns) for title, columns in found.items() if columns]
 
 

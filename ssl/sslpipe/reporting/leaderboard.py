@@ -13,84 +13,17 @@ from typing import Any
 import numpy as np
 
 from sslpipe.data.splits import SPLITS
-from sslpipe.params import Params
 from sslpipe.reporting import statistics
 from sslpipe.reporting.paired import DIGITS, Comparison, Group, Json, Sampled, score_of
 from sslpipe.reporting.results import Results
+from sslpipe.reporting.scores import legend, scores
 from sslpipe.reporting.settings import is_baseline, settings
+from sslpipe.schema.evaluation import Evaluate
 
 Row = dict[str, Any]
 
 CHANCE = "chance"
 MAIN = ("knn_top1", "probe_top1", "public_top1", "private_top1")
-
-
-def legend(params: Params) -> dict[str, dict[str, str]]:
-    """Every column of numbers in display order: heading, meaning, kind (score, setting, feature,
-    speed)."""
-    evaluate = params.evaluate
-    k, epochs = evaluate.knn.k, evaluate.few_labels.epochs
-    scores = {
-        "knn_top1": ("k-NN", f"majority vote of the {k} nearest training images (cosine)"),
-        "probe_top1": ("probe", "linear probe, best cell of the grid"),
-        "public_top1": ("public", "the same probe on the public test images"),
-        "private_top1": ("private", "the same probe on the private test images"),
-        "finetune_top1": ("fine-tuned", "the whole network trained on the labels"),
-        "finetune_public_top1": ("fine-tuned public", "the same on the public test images"),
-        "finetune_private_top1": ("fine-tuned private", "the same on the private test images"),
-    }
-    for fraction in evaluate.few_labels.fractions:
-        percent = f"{100 * fraction:g}"
-        scores[f"fewlabels_{percent}_top1"] = (
-            f"{percent} % labels",
-            f"linear probe trained for {epochs} epochs on {percent} % of each class's labels, at "
-            "least one image",
-        )
-    scores |= {
-        "knn_weighted_top1": (
-            "k-NN weighted",
-            f"k-NN with votes weighted by exp(similarity / {evaluate.knn.temperature:g})",
-        ),
-        "knn_top5": ("k-NN top-5", "the true class has a vote and is among the five with the most"),
-        "probe_top5": ("probe top-5", "the true class is among the probe's five highest"),
-        "knn_mean_per_class": ("k-NN per class", "k-NN top-1 averaged over classes"),
-        "probe_mean_per_class": ("probe per class", "probe top-1 averaged over classes"),
-        "probe_val_top1": ("probe val", "the probe on validation, which chose the grid cell"),
-        "probe_default_top1": (
-            "default probe",
-            f"a probe with one fixed setting (Adam, lr {evaluate.probe.default.lr:g}, "
-            f"{evaluate.probe.default.epochs} epochs)",
-        ),
-        "probe_gain": ("gain", "probe minus default probe"),
-    }
-    for number in evaluate.knn.also_k:
-        scores[f"knn_{number}_top1"] = (f"{number}-NN", f"k-NN with {number} neighbours")
-    columns = {key: (*words, "score") for key, words in scores.items()}
-    columns |= {
-        "probe_best_lr": ("best lr", "learning rate of the chosen grid cell", "setting"),
-        "probe_best_weight_decay": ("best wd", "weight decay of the chosen grid cell", "setting"),
-        "effective_rank": (
-            "effective rank",
-            "dimensions that the training features use (RankMe)",
-            "feature",
-        ),
-        "alignment": (
-            "alignment",
-            "mean squared distance of two views' unit features; low is aligned",
-            "feature",
-        ),
-        "uniformity": (
-            "uniformity",
-            "log mean exp(-2 · squared distance) of unit features; low is uniform",
-            "feature",
-        ),
-        "images_per_s": ("images/s", "training speed, images (not views) a second", "speed"),
-        "train_seconds": ("training", "training time", "speed"),
-        "device_hours": ("device-hours", "training time × devices", "speed"),
-        "images_seen": ("images seen", "images × epochs", "speed"),
-    }
-    names = ("heading", "meaning", "kind")
-    return {key: dict(zip(names, words, strict=True)) for key, words in columns.items()}
 
 
 def leaderboard(results: Results, made_by: Mapping[str, Any]) -> Json:
@@ -101,7 +34,7 @@ def leaderboard(results: Results, made_by: Mapping[str, Any]) -> Json:
     runs of a data set were scored on different images.
     """
     params, pretrain = results.params, results.pretrain
-    columns = legend(params)
+    columns = legend(params.evaluate)
     scored = [name for name in results.datasets if any(key[0] == name for key in results.metrics)]
     rows, comparisons, shake_up, sets = [], {}, {}, {}
     for dataset in scored:
@@ -116,7 +49,7 @@ def leaderboard(results: Results, made_by: Mapping[str, Any]) -> Json:
         encoders.sort(
             key=lambda row: (row["kind"] != "trained", -_mean(row, "public_top1"), row["run"])
         )
-        rows += [*encoders, _chance_row(dataset, next(iter(metrics.values())))]
+        rows += [*encoders, _chance_row(dataset, next(iter(metrics.values())), params.evaluate)]
         comparisons[dataset] = _comparisons(sampled, groups)
         shake_up[dataset] = _shake_up([row for row in encoders if row["kind"] == "trained"])
         first = next(iter(metrics.values()))
@@ -212,11 +145,9 @@ def speeds(made: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     return {key: None if None in values else float(np.mean(values)) for key, values in each.items()}
 
 
-def _chance_row(dataset: str, cell: Mapping[str, Any]) -> Row:
+def _chance_row(dataset: str, cell: Mapping[str, Any], evaluate: Evaluate) -> Row:
     """What always answering the most frequent training class scores."""
-    overall = ("knn_top1", "probe_top1", "knn_weighted_top1", "probe_default_top1")
-    values = dict.fromkeys(overall, cell["chance_top1"])
-    values |= {f"{half}_top1": cell[f"chance_{half}_top1"] for half in ("public", "private")}
+    values = {row.key: cell[row.chance] for row in scores(evaluate) if row.chance}
     empty = dict.fromkeys(
         ("method", "backbone", "corpus", "epochs", "images_per_s", "train_seconds",
          "device_hours", "images_seen")

@@ -6,7 +6,6 @@ group, which differ in nothing but their seed, count with their mean on each ima
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ import numpy as np
 from sslpipe.data.splits import SPLITS
 from sslpipe.errors import UserError
 from sslpipe.reporting.results import Results
+from sslpipe.reporting.scores import scores as every_score
 from sslpipe.reporting.statistics import (
     bootstrap,
     holm,
@@ -29,23 +29,6 @@ Group = tuple[str, ...]  # runs
 
 DIGITS = 6  # of statistics; beyond them processors may differ
 PER_CLASS = ("knn", "probe")
-
-# Which answers a score is of, and which part of the test images.
-ANSWERED = {
-    "knn_top1": ("knn", "overall"),
-    "knn_mean_per_class": ("knn", "per_class"),
-    "probe_top1": ("probe", "overall"),
-    "public_top1": ("probe", "public"),
-    "private_top1": ("probe", "private"),
-    "probe_mean_per_class": ("probe", "per_class"),
-    "knn_weighted_top1": ("knn_weighted", "overall"),
-    "knn_top5": ("knn_top5", "overall"),
-    "probe_top5": ("probe_top5", "overall"),
-    "probe_default_top1": ("default_probe", "overall"),
-    "finetune_top1": ("finetune", "overall"),
-    "finetune_public_top1": ("finetune", "public"),
-    "finetune_private_top1": ("finetune", "private"),
-}
 
 
 class Comparison(NamedTuple):
@@ -86,13 +69,16 @@ class Sampled:
         groups: Iterable[Group],
         scores: Iterable[str] | None = None,
     ) -> None:
-        """At least one group. scores: keys of ANSWERED; None for all that there are answers of.
+        """At least one group. scores: keys with answers; None for all that there are answers of.
 
         Raises UserError when runs were scored on different images.
         """
         groups = list(dict.fromkeys(groups))
         self.report = results.params.report
-        names = [ANSWERED[key][0] for key in scores or ()]
+        self._answered = {
+            row.key: row.answers for row in every_score(results.params.evaluate) if row.answers
+        }
+        names = [self._answered[key][0] for key in scores or ()]
         answers = _answers(
             results,
             dataset,
@@ -124,8 +110,7 @@ class Sampled:
 
     def drawn(self, key: str, group: Group) -> tuple[np.ndarray, np.ndarray] | None:
         """A score's hits (images,) and bootstrap draws (resamples,); None without answers to it."""
-        few = re.fullmatch(r"(fewlabels_.*)_top1", key)
-        name, part = (few[1], "overall") if few else ANSWERED.get(key, ("", "overall"))
+        name, part = self._answered.get(key, ("", "overall"))
         draws, place = getattr(self._draws, part), self._place.get((name, group))
         if draws is None or place is None:
             return None

@@ -12,9 +12,10 @@ from sslpipe.errors import UserError
 from sslpipe.layout import Layout
 from sslpipe.params import Params, resolve
 from sslpipe.provenance.record import Artefact
-from sslpipe.reporting.leaderboard import legend, remarks, speeds
+from sslpipe.reporting.leaderboard import remarks, speeds
 from sslpipe.reporting.paired import Comparison, Sampled
 from sslpipe.reporting.results import Results
+from sslpipe.reporting.scores import legend
 from sslpipe.reporting.settings import Setting, differing, effective, is_baseline, settings
 from sslpipe.reporting.trained import IDENTITY, in_short
 from sslpipe.reporting.words import (
@@ -185,7 +186,7 @@ def _print_cost(console: Console, results: Results, a: Setting, b: Setting) -> N
     made = [[results.pretrain[run] for run in side.runs] for side in (a, b)]
     if all(is_baseline(some[0]) for some in made):
         return
-    costs, headings = [speeds(some) for some in made], legend(results.params)
+    costs, headings = [speeds(some) for some in made], legend(results.params.evaluate)
     pairs = {
         headings[key]["heading"]: [spent(key, some[key]) for some in costs]
         for key in ("train_seconds", "device_hours", "images_seen", "images_per_s")
@@ -207,7 +208,7 @@ def _print_pairwise(console: Console, pairs: dict[str, list[str]]) -> None:
 def _print_differences(
     console: Console, params: Params, dataset: str, scores: Sequence[Difference]
 ) -> None:
-    headings, confidence = legend(params), params.report.confidence
+    headings, confidence = legend(params.evaluate), params.report.confidence
     styles = {"better": "green", "tied": "", "worse": "red"}
     found = [some.found for some in scores]
     shown = [Text(points(f.difference), styles[f.verdict(confidence)]) for f in found]

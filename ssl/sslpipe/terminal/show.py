@@ -15,9 +15,10 @@ from sslpipe.provenance.record import Artefact
 from sslpipe.provenance.whose import CONTENT, encoder_content
 from sslpipe.reporting.board import number, scored
 from sslpipe.reporting.few_runs import of_runs
-from sslpipe.reporting.leaderboard import MAIN, Row, legend, rows_of
+from sslpipe.reporting.leaderboard import MAIN, Row, rows_of
 from sslpipe.reporting.paired import Json, score_of
 from sslpipe.reporting.results import Results
+from sslpipe.reporting.scores import legend
 from sslpipe.reporting.settings import Setting, settings
 from sslpipe.reporting.table import BOTH
 from sslpipe.reporting.trained import as_set, changed, cost, in_short, origin
@@ -156,7 +157,7 @@ def _print_seeds(console: Console, results: Results, setting: Setting) -> None:
     if not cells:
         return
     print_title(console, "Seeds", ", ".join(setting.runs))
-    headings = legend(results.params)
+    headings = legend(results.params.evaluate)
     columns = [
         Column("", list(cells)),
         Column("runs", [str(len(some)) for some in cells.values()], right=True),
