@@ -29,7 +29,7 @@ def table(rows: list[dict[str, str]]) -> str:
 
 
 ORDER = (
-    "download", "subset", "describe", "contact_sheet", "corpus", "code", "pretrain", "embed", "evaluate",
+    "download", "subset", "describe", "contact_sheet", "corpus", "pretrain", "embed", "evaluate",
     "finetune", "neighbours", "leaderboard", "figures", "study", "claims", "page",
 )  # fmt: skip
 

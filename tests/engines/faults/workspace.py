@@ -148,7 +148,7 @@ class Workspace:
         (line,) = [li for li in done.stdout.splitlines() if li.startswith("RESULT")]
         listed = json.loads(line.removeprefix("RESULT"))
         # DVC's own stage writes links and settings, of which Snakemake has no rule.
-        own = [s for s in listed if s["name"] != "sources"]
+        own = [s for s in listed if s["name"] not in ("sources", "code")]  # DVC alone has these
         return [Stage(s["name"], s["command"], tuple(s["outs"]), tuple(s["deps"])) for s in own]
 
 
