@@ -496,7 +496,7 @@ def differences(shown: Any, right: Any, where: str) -> Iterator[str]:
     if isinstance(shown, Mapping) and isinstance(right, Mapping):
         for key, value in shown.items():
             # `show RUN` tells in words of a training that was stopped and went on
-            if key in VOLATILE | OF_OTHERS | TIMES or key.startswith("resumed "):
+            if key in VOLATILE | OF_OTHERS | TIMES or str(key).startswith("resumed "):
                 continue
             if key not in right:
                 what = key if value is True else f"{key}: {short(value)}"

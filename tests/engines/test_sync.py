@@ -194,9 +194,7 @@ def test_both_engines_make_the_same_scores(dvc_project, snakemake_project):
         assert ours == theirs, file
 
 
-@pytest.mark.parametrize(
-    "target", ["data/corpora/base.json", "data/runs/simclr/encoder.safetensors"]
-)
+@pytest.mark.parametrize("target", ["reports/claims.json", "data/runs/simclr/encoder.safetensors"])
 def test_half_an_experiment_is_not_vouched_for(snakemake_project, target):
     project = snakemake_project
     path = project.folder / target

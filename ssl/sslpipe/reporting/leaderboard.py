@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,9 @@ from sslpipe.reporting.paired import DIGITS, Comparison, Group, Json, Sampled, s
 from sslpipe.reporting.results import Results
 from sslpipe.reporting.scores import legend, scores
 from sslpipe.reporting.settings import is_baseline, settings
-from sslpipe.schema.evaluation import Evaluate
+
+if TYPE_CHECKING:
+    from sslpipe.schema.evaluation import Evaluate
 
 Row = dict[str, Any]
 

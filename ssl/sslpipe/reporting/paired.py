@@ -14,7 +14,7 @@ import numpy as np
 from sslpipe.data.splits import SPLITS
 from sslpipe.errors import UserError
 from sslpipe.reporting.results import Results
-from sslpipe.reporting.scores import scores as every_score
+from sslpipe.reporting.scores import answers_to
 from sslpipe.reporting.statistics import (
     bootstrap,
     holm,
@@ -75,10 +75,7 @@ class Sampled:
         """
         groups = list(dict.fromkeys(groups))
         self.report = results.params.report
-        self._answered = {
-            row.key: row.answers for row in every_score(results.params.evaluate) if row.answers
-        }
-        names = [self._answered[key][0] for key in scores or ()]
+        names = [which[0] for key in scores or () if (which := answers_to(key))]
         answers = _answers(
             results,
             dataset,
@@ -110,7 +107,7 @@ class Sampled:
 
     def drawn(self, key: str, group: Group) -> tuple[np.ndarray, np.ndarray] | None:
         """A score's hits (images,) and bootstrap draws (resamples,); None without answers to it."""
-        name, part = self._answered.get(key, ("", "overall"))
+        name, part = answers_to(key) or ("", "overall")
         draws, place = getattr(self._draws, part), self._place.get((name, group))
         if draws is None or place is None:
             return None
